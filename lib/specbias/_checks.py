@@ -1,0 +1,39 @@
+"""Checks of arguments that several modules make, each ending in a message that names the argument."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def check_positive(name: str, value: float) -> float:
+    """Return a positive finite number as a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be positive and finite, got {value}")
+    return float(value)
+
+
+def check_count(name: str, value: int) -> int:
+    """Return a whole number of at least 1 as an int."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return int(value)
+
+
+def check_real(name: str, values: ArrayLike) -> np.ndarray:
+    """Return finite real numbers of any shape as a new float64 array."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must hold real numbers, got {array.dtype}")
+    array = array.astype(float)
+    if not np.all(np.isfinite(array)):
+        raise ValueError(
+            f"{name} must be finite, got {np.count_nonzero(~np.isfinite(array))} NaN or infinite values"
+        )
+    return array

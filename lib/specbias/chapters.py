@@ -1,0 +1,222 @@
+"""Chapters: which there are, which parameters they take, and running one.
+
+A chapter is a ``book/*.md`` whose header names a kernel; :mod:`specbias.parameters` says how it declares its knobs.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from specbias.parameters import TYPES, Parameter
+
+__all__ = ["Chapter", "ChapterFailed", "chapters", "execute", "file_values", "find_chapter", "preset_values"]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter's source and its declared parameters."""
+
+    path: Path  # book/<name>.md
+    title: str
+    parameters: dict[str, Parameter]
+
+    @property
+    def name(self) -> str:
+        """What the chapter is called on the command line."""
+        return self.path.stem
+
+    def read(self, values: Mapping, source: str = "") -> dict:
+        """Check names, types and values; ValueError says what came, what is allowed and the nearest name."""
+        prefix = f"{source}: " if source else ""
+        checked = {}
+        for name, value in values.items():
+            if name not in self.parameters:
+                raise ValueError(f"{prefix}{self.name} has no parameter {_nearest(name, self.parameters)}")
+            try:
+                checked[name] = self.parameters[name].read(value)
+            except ValueError as error:
+                raise ValueError(f"{prefix}{error}") from None
+        return checked
+
+    def changed(self, values: Mapping) -> dict:
+        """Those of ``values`` that are not the defaults."""
+        return {name: value for name, value in values.items() if value != self.parameters[name].default}
+
+    def run_id(self, values: Mapping) -> str:
+        """The chapter's name and eight hexadecimal digits of its changed parameters."""
+        text = json.dumps(self.changed(values), sort_keys=True)
+        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+class ChapterFailed(Exception):
+    """A cell raised an error; the message is one line, ``notebook`` what there was until then."""
+
+    def __init__(self, message: str, notebook: Path):
+        super().__init__(message)
+        self.notebook = notebook
+
+
+def chapters(root: Path) -> list[Chapter]:
+    """Every chapter of the book, by name."""
+    sources = sorted((root / "book").glob("*.md"))
+    return [
+        _chapter(path) for path in sources if re.match(r"---\n(?:.*\n)*?kernelspec:", path.read_text("utf-8"))
+    ]
+
+
+def find_chapter(root: Path, name: str) -> Chapter:
+    """The chapter called ``name``, or ValueError with the nearest name."""
+    known = {chapter.name: chapter for chapter in chapters(root)}
+    if name not in known:
+        raise ValueError(f"there is no chapter {_nearest(name, known)}")
+    return known[name]
+
+
+def preset_values(root: Path, chapter: Chapter, preset: str) -> dict:
+    """The checked values of ``params/<preset>/<chapter>.yaml``; ValueError names the presets there are."""
+    path = root / "params" / preset / f"{chapter.name}.yaml"
+    if not path.is_file():
+        known = sorted(other.parent.name for other in root.glob(f"params/*/{chapter.name}.yaml"))
+        raise ValueError(f"{chapter.name} has no preset {_nearest(preset, known)}")
+    return file_values(chapter, path)
+
+
+def file_values(chapter: Chapter, path: Path) -> dict:
+    """The checked values of a YAML file."""
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(values or {}, dict):
+        raise ValueError(f"{path}: allowed are lines NAME: VALUE, not a {type(values).__name__}")
+    return chapter.read(values or {}, source=str(path))
+
+
+def execute(
+    chapter: Chapter, values: Mapping, output: Path, environment: Mapping[str, str] | None = None
+) -> float:
+    """Run ``chapter`` with ``values`` into the notebook ``output`` and return the wall time in seconds.
+
+    ``output`` appears, complete, only when every cell has run. A cell that fails raises ChapterFailed and
+    leaves ``<name>.failed.ipynb`` beside it; an interrupt raises KeyboardInterrupt and leaves nothing.
+    """
+    import jupytext
+    import papermill
+
+    failed = output.with_suffix(".failed.ipynb")
+    with tempfile.TemporaryDirectory(prefix="specbias-") as folder, _kernel_environment(environment or {}):
+        source, partial = Path(folder) / "source.ipynb", output.with_suffix(".part.ipynb")
+        jupytext.write(jupytext.read(chapter.path), source)
+        created = not output.parent.exists()
+        output.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with _stoppable():
+                notebook = papermill.execute_notebook(
+                    source,
+                    partial,
+                    parameters=dict(values),
+                    kernel_name="python3",
+                    cwd=chapter.path.parent,
+                    progress_bar=sys.stderr.isatty(),
+                    start_timeout=120,
+                    extra_arguments=["--log-level=CRITICAL"],  # the kernel's, not the chapter's
+                )
+            os.replace(partial, output)
+        except papermill.PapermillExecutionError as error:
+            if error.ename == "KeyboardInterrupt":
+                raise KeyboardInterrupt from None
+            os.replace(partial, failed)
+            reason = " ".join(str(error.evalue).split())
+            raise ChapterFailed(f"{chapter.name}: {error.ename}: {reason}", failed) from None
+        finally:
+            partial.unlink(missing_ok=True)
+            if created and not any(output.parent.iterdir()):
+                output.parent.rmdir()
+    failed.unlink(missing_ok=True)
+    return notebook.metadata.papermill.duration
+
+
+@contextmanager
+def _kernel_environment(environment: Mapping[str, str]) -> Iterator[None]:
+    """What a kernel inherits: this environment's kernel, not one of the user's, and our switches."""
+    before = dict(os.environ)
+    own = {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PATH": f"{sys.prefix}/share/jupyter", "PYTHONUTF8": "1"}
+    os.environ.update(own, **environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C and a polite kill both raise KeyboardInterrupt, whatever the error they cause further down."""
+    stopped = []
+
+    def stop(*_):
+        stopped.append(True)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except Exception:
+        if stopped:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _chapter(path: Path) -> Chapter:
+    import jupytext
+    import papermill
+
+    with tempfile.TemporaryDirectory(prefix="specbias-") as folder:
+        notebook = Path(folder) / f"{path.stem}.ipynb"
+        jupytext.write(jupytext.read(path), notebook)
+        found = papermill.inspect_notebook(str(notebook))
+    title = re.search(r"^# (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    parameters = {name: _parameter(path.name, **entry) for name, entry in found.items()}
+    return Chapter(path, title.group(1).strip() if title else path.stem, parameters)
+
+
+def _parameter(chapter: str, name: str, inferred_type_name: str, default: str, help: str) -> Parameter:
+    """What papermill read from the parameters cell; the default must obey its own declaration."""
+    try:
+        value = ast.literal_eval(default)
+    except (SyntaxError, ValueError):
+        raise ValueError(
+            f"{chapter}: the default {default} of {name} is not a plain value on one line"
+        ) from None
+    kind = inferred_type_name.replace(" ", "")
+    if kind not in TYPES:
+        raise ValueError(f"{chapter}: {name} has type {kind or 'none'}; allowed: {', '.join(TYPES)}")
+    parameter = Parameter(name, kind, value, help.strip())
+    try:
+        return Parameter(name, kind, parameter.read(value), help.strip())
+    except ValueError as error:
+        raise ValueError(f"{chapter}: the default {error}") from None
+
+
+def _nearest(name: str, known) -> str:
+    """``'epoch'; did you mean epochs?`` or what there is."""
+    nearest = difflib.get_close_matches(str(name), list(known), n=1)
+    listing = ", ".join(known) if known else "none"
+    return f"{name!r}; did you mean {nearest[0]}?" if nearest else f"{name!r}; there are: {listing}"

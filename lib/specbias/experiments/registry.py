@@ -1,0 +1,47 @@
+"""Names of the recorded runs, and the one call that chapters make to get them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import xarray as xr
+
+from specbias.experiments import spectral_bias
+from specbias.recorded import recorded
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A function and the parameters of its recorded run, which are the source's own wherever it gives them."""
+
+    function: Callable[..., xr.Dataset]
+    parameters: Mapping
+
+
+REGISTRY: dict[str, Experiment] = {
+    f"spectral-bias/{name}": Experiment(function, parameters)
+    for name, (function, parameters) in spectral_bias.RUNS.items()
+}
+
+
+def run(name: str, **changes) -> xr.Dataset:
+    """The run ``name`` with some parameters changed: recorded if there is such a recording, else computed now.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> sorted(REGISTRY)[0]
+    'spectral-bias/circle-waves'
+    """
+    if name not in REGISTRY:
+        near = difflib.get_close_matches(name, REGISTRY, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"name must be one of {', '.join(sorted(REGISTRY))}, got {name!r}{hint}")
+    experiment = REGISTRY[name]
+    return recorded(name, experiment.function, **{**experiment.parameters, **changes})

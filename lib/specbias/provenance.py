@@ -1,0 +1,152 @@
+"""Where a run came from: what is written beside its numbers, and the line under a figure that says so."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import specbias
+
+__all__ = ["book_root", "commit", "duration", "provenance", "run_attributes"]
+
+
+def provenance(dataset: xr.Dataset) -> str:
+    """One line on where a dataset of :func:`recorded` came from, for under a figure.
+
+    Examples
+    --------
+    >>> attributes = dict(origin="recorded", started="2026-11-22T10:00:00+00:00", seeds="[0,1,2,3]",
+    ...                   device="cpu", wall_time=432.1, commit="abc1234")
+    >>> provenance(xr.Dataset(attrs=attributes))
+    'recorded 2026-11-22 · seeds 0–3 · cpu · 432 s · commit abc1234'
+    """
+    attributes = dataset.attrs
+    missing = [
+        key
+        for key in ("origin", "started", "seeds", "device", "wall_time", "commit")
+        if key not in attributes
+    ]
+    if missing:
+        raise ValueError(
+            f"dataset: attributes {missing} are missing; it did not come from specbias.recorded.recorded"
+        )
+    date = f" {attributes['started'][:10]}" if attributes["origin"] == "recorded" else ""
+    parts = [
+        attributes["origin"] + date,
+        _seeds_in_words(json.loads(attributes["seeds"])),
+        attributes["device"],
+        duration(attributes["wall_time"]),
+        f"commit {attributes['commit']}" if attributes["commit"] != "unknown" else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def run_attributes(
+    name: str,
+    dataset: xr.Dataset,
+    parameters: str,
+    *,
+    device,
+    commit: str,
+    started: datetime,
+    wall_time: float,
+) -> dict:
+    """Return the attributes of a run just made; :func:`specbias.recorded.recorded` says what they mean."""
+    known = json.loads(parameters)
+    seeds = known.get("seeds", known.get("seed", []))
+    return {
+        "origin": "live",
+        "parameters": parameters,
+        "seeds": json.dumps(seeds if isinstance(seeds, list) else [seeds]),
+        "dtype": str(known.get("dtype", _widest_float(dataset))),
+        "device": dataset.attrs.get("device") or _device(device),
+        "wall_time": wall_time,
+        "started": started.isoformat(timespec="seconds"),
+        "commit": commit,
+        "command": os.environ.get("SPECBIAS_COMMAND", f"python -m specbias record {name}"),
+        "specbias": specbias.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "xarray": xr.__version__,
+        "torch": _version("torch"),
+    }
+
+
+def commit() -> str:
+    """The library's commit, ending in ``-dirty`` when lib/ has changes in none; "unknown" without git."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return "unknown"
+    try:
+        commit = _git(root, "rev-parse", "--short=7", "HEAD")
+        return commit + ("-dirty" if _git(root, "status", "--porcelain", "--", "lib") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def book_root() -> Path | None:
+    """The book's folder: the nearest one upwards from here, else the one this library is installed from."""
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        if (folder / "_toc.yml").is_file() and (folder / "lib" / "specbias").is_dir():
+            return folder
+    return None
+
+
+def duration(seconds: float) -> str:
+    """A wall time in a few characters.
+
+    Examples
+    --------
+    >>> duration(0.042), duration(7.31), duration(432.1), duration(9000)
+    ('0.04 s', '7.3 s', '432 s', '2.5 h')
+    """
+    if seconds >= 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds:.{2 if seconds < 1 else 1 if seconds < 10 else 0}f} s"
+
+
+def _seeds_in_words(seeds: list) -> str:
+    if not seeds:
+        return ""
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    if seeds == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"seeds {seeds[0]}–{seeds[-1]}"
+    return "seeds " + ", ".join(map(str, seeds)) if len(seeds) <= 8 else f"{len(seeds)} seeds"
+
+
+def _device(device) -> str:
+    if str(device) != "auto":
+        return str(device)
+    if importlib.util.find_spec("torch") is None:
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _widest_float(dataset: xr.Dataset) -> str:
+    floats = [variable.dtype for variable in dataset.data_vars.values() if variable.dtype.kind == "f"]
+    return str(np.result_type(*floats)) if floats else "none"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

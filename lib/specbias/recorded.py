@@ -1,0 +1,295 @@
+"""Recorded runs: load a long computation from ``results/``, or make it and say where it came from.
+
+A run is a function of JSON-like parameters that returns an :class:`xarray.Dataset`. Its recording is the
+netCDF file ``results/<name>.nc`` with everything needed to judge and repeat it among its attributes. Two
+environment variables decide what happens, so that no chapter has to:
+
+``SPECBIAS_RECORDED`` (``yes`` unless set)
+    ``no``: never load, compute everything anew.
+``SPECBIAS_RECORD`` (``no`` unless set)
+    ``yes``: write what had to be computed.
+
+``SPECBIAS_RESULTS`` names another folder in place of ``results/``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import math
+import os
+import re
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from specbias.provenance import book_root, commit, duration, provenance, run_attributes
+
+__all__ = ["canonical_json", "provenance", "recorded", "recorded_runs", "results_folder"]
+
+EXECUTION = ("device", "progress")  # say how a run is executed, not what it computes: never compared
+
+
+def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) -> xr.Dataset:
+    """Load the recorded run ``name`` if its parameters equal these, else compute it.
+
+    Parameters
+    ----------
+    name
+        Path below ``results/`` without ``.nc``, such as ``"spectral-bias/learning-times"``.
+    function
+        Called as ``function(**parameters)``; returns a Dataset of real numbers, booleans or strings.
+    **parameters
+        What the run depends on: numbers, strings, booleans, None, and lists, mappings and arrays of them.
+        Arguments left to ``function``'s defaults count too, so a changed default is noticed. ``2`` and
+        ``2.0`` are equal. ``device`` and ``progress`` are passed on if ``function`` takes them, and are
+        never compared.
+
+    Returns
+    -------
+    xarray.Dataset
+        Loaded or live, with the same attributes: ``origin`` ("recorded" or "live"), ``parameters`` and
+        ``seeds`` (JSON), ``dtype``, ``device`` (the one the function reports in its own attribute ``device``,
+        else the one asked for), ``wall_time`` (seconds), ``started`` (UTC), ``commit`` (ending in ``-dirty``
+        when the library had uncommitted changes), ``command``, and the versions of specbias, Python, NumPy,
+        xarray and torch.
+
+    Raises
+    ------
+    ValueError
+        For a name that is no plain path, or a parameter that is NaN or infinite.
+    TypeError
+        For a parameter that is not JSON-like, arguments that ``function`` does not take, or a result that a
+        netCDF file cannot hold.
+    RuntimeError
+        If the recorded file cannot be read; the message names it.
+
+    Examples
+    --------
+    >>> import xarray
+    >>> def powers(exponent, count):
+    ...     return xarray.Dataset({"power": ("n", [float(n) ** exponent for n in range(count)])})
+    >>> squares = recorded("doctest/powers", powers, exponent=2, count=4)
+    >>> squares.power.values
+    array([0., 1., 4., 9.])
+    >>> squares.origin, squares.parameters
+    ('live', '{"count":4,"exponent":2}')
+    """
+    arguments, compared = _arguments(function, parameters)
+    wanted = canonical_json(compared)
+    path = _path(name)
+    found = None
+    if path is not None and path.exists() and _switch("SPECBIAS_RECORDED", default=True):
+        found = _load(path)
+        if canonical_json(json.loads(found.attrs["parameters"])) == wanted:
+            return found.assign_attrs(origin="recorded")
+    write = _switch("SPECBIAS_RECORD", default=False)
+    if write:
+        path = _writable(name)
+    print(f"specbias: computing {name}{_why(found, compared)}", file=sys.stderr, flush=True)
+    dataset = _compute(name, function, arguments, wanted)
+    if write:
+        _write(dataset.assign_attrs(origin="recorded"), path)
+        print(f"specbias: recorded {path} ({path.stat().st_size / 1e3:.0f} kB)", file=sys.stderr, flush=True)
+    return dataset
+
+
+def recorded_runs() -> dict[str, dict]:
+    """Name and attributes of every recorded run, sorted by name. Unreadable files raise RuntimeError."""
+    folder = results_folder()
+    if folder is None:
+        return {}
+    paths = sorted(folder.rglob("*.nc"))
+    return {path.relative_to(folder).with_suffix("").as_posix(): _load(path).attrs for path in paths}
+
+
+def results_folder() -> Path | None:
+    """``SPECBIAS_RESULTS`` if set, else ``results/`` of the book; None where there is no book."""
+    override = os.environ.get("SPECBIAS_RESULTS")
+    if override:
+        return Path(override)
+    root = book_root()
+    return None if root is None else root / "results"
+
+
+def canonical_json(parameters: Mapping) -> str:
+    """JSON that is the same text for equal parameters: sorted keys, no spaces, ``2.0`` as ``2``.
+
+    Examples
+    --------
+    >>> canonical_json({"rate": 1e-2, "depths": (1, 2.0), "bias": True})
+    '{"bias":true,"depths":[1,2],"rate":0.01}'
+    """
+    plain = {str(key): _plain(value, str(key)) for key, value in parameters.items()}
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
+
+
+def _plain(value, argument: str):
+    """Arrays, ranges, tuples and NumPy scalars as the lists and numbers that JSON knows."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, (list, tuple, range)):
+        return [_plain(item, argument) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, argument) for key, item in value.items()}
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{argument}={value!r}: a run's parameters must be finite")
+        return int(value) if value.is_integer() else value
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    allowed = "numbers, strings, booleans, None, and lists, mappings or arrays of them"
+    raise TypeError(
+        f"{argument}: a {type(value).__name__} cannot be recorded as a parameter; allowed: {allowed}"
+    )
+
+
+def _arguments(function: Callable, parameters: dict) -> tuple[dict, dict]:
+    """What to call ``function`` with, and what of it (defaults included) makes two runs the same."""
+    signature = inspect.signature(function)
+    kinds = {name: parameter.kind for name, parameter in signature.parameters.items()}
+    takes_any = inspect.Parameter.VAR_KEYWORD in kinds.values()
+    arguments = {
+        key: value for key, value in parameters.items() if key not in EXECUTION or takes_any or key in kinds
+    }
+    bound = signature.bind(**arguments)  # TypeError here, before anything is computed
+    bound.apply_defaults()
+    compared = {}
+    for key, value in bound.arguments.items():
+        compared.update(value if kinds[key] is inspect.Parameter.VAR_KEYWORD else {key: value})
+    return arguments, {key: value for key, value in compared.items() if key not in EXECUTION}
+
+
+def _compute(name: str, function: Callable, arguments: dict, parameters: str) -> xr.Dataset:
+    started, at_commit = (
+        datetime.now(UTC),
+        commit(),
+    )  # the code that starts now, whatever is committed meanwhile
+    clock = time.perf_counter()
+    dataset = function(**arguments)
+    wall_time = time.perf_counter() - clock
+    if not isinstance(dataset, xr.Dataset):
+        raise TypeError(f"function: {name} must return an xarray.Dataset, got {type(dataset).__name__}")
+    _check_variables(name, dataset)
+    device = arguments.get("device", "cpu")
+    origin = {"device": device, "commit": at_commit, "started": started, "wall_time": wall_time}
+    return dataset.assign_attrs(run_attributes(name, dataset, parameters, **origin))
+
+
+def _check_variables(name: str, dataset: xr.Dataset) -> None:
+    for label, variable in dataset.variables.items():
+        if variable.dtype.kind == "c":
+            raise TypeError(
+                f"function: {name}: {label!r} is complex; netCDF wants real and imaginary part apart"
+            )
+        if variable.dtype.kind not in "fiubUST" and not _all_strings(variable):
+            raise TypeError(
+                f"function: {name}: {label!r} has dtype {variable.dtype}; allowed: numbers, bool, str"
+            )
+
+
+def _all_strings(variable: xr.Variable) -> bool:
+    return all(isinstance(value, str) for value in variable.values.ravel())
+
+
+def _path(name: str) -> Path | None:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", name):
+        raise ValueError(
+            f"name={name!r}: allowed are letters, digits, '-', '_' and '.', with '/' between folders"
+        )
+    folder = results_folder()
+    return None if folder is None else folder / f"{name}.nc"
+
+
+def _writable(name: str) -> Path:
+    """Where the run will be written; what is wrong with that is said before the run and not after it."""
+    _engine()
+    path = _path(name)
+    if path is None:
+        raise RuntimeError(
+            f"{name} cannot be recorded: no book here; set SPECBIAS_RESULTS to a folder for the file"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise RuntimeError(f"{name} cannot be recorded: the folder {path.parent} is not writable")
+    return path
+
+
+def _load(path: Path) -> xr.Dataset:
+    try:
+        dataset = xr.load_dataset(path)
+        json.loads(dataset.attrs["parameters"])
+    except Exception as error:  # the readers raise OSError, ValueError, RuntimeError, KeyError, their own ...
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        advice = "restore it, delete it, or set SPECBIAS_RECORDED=no to compute instead"
+        raise RuntimeError(f"the recorded run {path} cannot be read ({reason}); {advice}") from error
+    return dataset
+
+
+def _write(dataset: xr.Dataset, path: Path) -> None:
+    """Write all of it or nothing: to a temporary name, onto the disk, then renamed."""
+    engine = _engine()
+    encoding = {}
+    if engine == "scipy":
+        warnings.warn(
+            f"{path.name}: netCDF4 is not installed; written uncompressed as netCDF-3", stacklevel=3
+        )
+    else:
+        packed = {"zlib": True, "complevel": 5, "shuffle": True}
+        encoding = {
+            key: packed
+            for key, array in dataset.variables.items()
+            if array.ndim and array.dtype.kind in "fiub"
+        }
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part")
+    try:
+        dataset.drop_encoding().to_netcdf(temporary, engine=engine, encoding=encoding)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _engine() -> str:
+    modules = {
+        "netcdf4": "netCDF4",
+        "h5netcdf": "h5netcdf",
+        "scipy": "scipy",
+    }  # best first; scipy writes netCDF-3 only
+    for engine, module in modules.items():
+        if importlib.util.find_spec(module):
+            return engine
+    raise RuntimeError("recording needs one of the packages netCDF4, h5netcdf, scipy")
+
+
+def _why(found: xr.Dataset | None, compared: dict) -> str:
+    """What keeps the recorded run from being used, in words."""
+    if found is None:
+        return ""
+    there = json.loads(found.attrs["parameters"])
+    here = json.loads(canonical_json(compared))
+    changed = [key for key in sorted(there | here) if there.get(key, "—") != here.get(key, "—")]
+    words = ", ".join(
+        f"{key}={_short(here.get(key, '—'))} (recorded: {_short(there.get(key, '—'))})" for key in changed
+    )
+    return f" with {words}; the recorded run took {duration(found.attrs['wall_time'])}"
+
+
+def _short(value) -> str:
+    text = json.dumps(value, ensure_ascii=False).strip('"')
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _switch(variable: str, *, default: bool) -> bool:
+    text = os.environ.get(variable, "").strip().lower()
+    if text in ("", "yes", "1", "true", "no", "0", "false"):
+        return default if not text else text in ("yes", "1", "true")
+    raise ValueError(f"{variable}={text!r}: allowed: yes, no")

@@ -1,0 +1,101 @@
+"""A chapter as one HTML file that opens anywhere: no other file, no network."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+import os
+import re
+import tempfile
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+from specbias.site import Executed, jupyter_book, stage
+
+__all__ = ["inline", "single_page"]
+
+COMPANIONS = ("notation", "glossary", "references")  # pages that a chapter's links and citations lead to
+ONLINE_ONLY = (
+    ".search-button, .search-button-field, .dropdown-launch-buttons, .dropdown-download-buttons, .skip-link"
+)
+
+
+def single_page(root: Path, run: Executed, output: Path) -> None:
+    """Write ``run``, followed by notation, glossary and references, to the one file ``output``."""
+    pages = [f"book/{name}" for name in COMPANIONS if (root / "book" / f"{name}.md").is_file()]
+    toc = {
+        "format": "jb-book",
+        "root": f"book/{run.chapter.name}",
+        "chapters": [{"file": page} for page in pages],
+    }
+    config = {"mathjax_path": "mathjax/tex-svg-full.js"}  # brings its glyphs and all TeX extensions along
+    with tempfile.TemporaryDirectory(prefix="specbias-") as folder:
+        staged = Path(folder) / "site"
+        stage(root, staged, [run], config, toc)
+        built = jupyter_book(staged, "singlehtml", strict=False)
+        page = built / "book" / f"{run.chapter.name}.html"
+        text = inline(page, built)
+    partial = output.with_name(f".{output.name}.part")
+    partial.write_text(text, "utf-8")
+    os.replace(partial, output)
+
+
+def inline(page: Path, site: Path) -> str:
+    """Return the HTML of ``page`` with the styles, scripts, fonts and images that lie in ``site`` inside it."""
+    from bs4 import BeautifulSoup
+
+    soup = BeautifulSoup(page.read_text("utf-8"), "html.parser")
+
+    def local(address: str | None) -> Path | None:
+        if not address or re.match(r"[a-z][a-z0-9+.-]*:|//|#", address):
+            return None
+        path = (page.parent / unquote(urldefrag(address)[0].split("?")[0])).resolve()
+        return path if path.is_file() and path.is_relative_to(site.resolve()) else None
+
+    for link in soup.find_all("link", href=True):
+        path = local(link["href"])
+        if path and "stylesheet" in link.get("rel", []):
+            style = soup.new_tag("style")
+            style.string = _style(path)
+            link.replace_with(style)
+        elif path and "icon" in link.get("rel", []):
+            link["href"] = data_uri(path)
+        else:
+            link.decompose()  # preloads, search, neighbours
+    for script in soup.find_all("script", src=True):
+        if path := local(script["src"]):
+            del script["src"]
+            script.attrs.pop("defer", None)
+            script.string = (
+                path.read_text("utf-8").replace("</script", "<\\/script").replace("<!--", "<\\!--")
+            )
+    for image in soup.find_all("img", src=True):
+        if path := local(image["src"]):
+            image["src"] = data_uri(path)
+    for element in soup.select(ONLINE_ONLY):
+        element.decompose()
+    for anchor in soup.find_all("a", href=True):
+        file, fragment = urldefrag(anchor["href"])
+        if local(anchor["href"]) == page.resolve() and fragment:
+            anchor["href"] = f"#{fragment}"
+        elif file and not re.match(r"[a-z][a-z0-9+.-]*:", file):
+            del anchor["href"]  # leads to a page that is not in this file
+    return str(soup)
+
+
+def data_uri(path: Path) -> str:
+    """The file as an address that holds it."""
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _style(path: Path) -> str:
+    """A style sheet with its imports, fonts and images inside."""
+
+    def replace(match: re.Match) -> str:
+        file = path.parent / unquote(match[1].split("?")[0].split("#")[0])
+        return f"url({data_uri(file)})" if file.is_file() else match[0]
+
+    text = path.read_text("utf-8")
+    text = re.sub(r"""@import\s+(?:url\()?["']([^"']+)["']\)?;""", lambda m: _style(path.parent / m[1]), text)
+    return re.sub(r"""url\(\s*["']?(?!data:|#)([^"')]+)["']?\s*\)""", replace, text)

@@ -1,0 +1,247 @@
+"""The site: executed chapters are staged beside the other pages, and Jupyter Book makes HTML of them.
+
+``_build/executed/`` holds the executed notebooks, ``_build/site/`` the staged book, ``_build/html/`` the site. This
+module is also a Sphinx extension (``setup``), which brings MathJax along so that no page asks another host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from specbias.chapters import Chapter, execute
+from specbias.claims import Claim, collect, load_claims, scoreboard_table
+
+__all__ = [
+    "Executed",
+    "SiteFailed",
+    "build_site",
+    "claim_problems",
+    "execute_if_changed",
+    "last_duration",
+    "setup",
+]
+
+PLACEHOLDER = "<!-- scoreboard -->"
+NOT_IN_CHAPTERS = {"rerun.py", "site.py", "singlepage.py", "chapters.py", "parameters.py", "__main__.py"}
+
+
+class SiteFailed(Exception):
+    """Jupyter Book reported an error, or a warning where warnings count as errors."""
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A chapter as it was run."""
+
+    chapter: Chapter
+    notebook: Path
+    seconds: float
+    changed: dict = field(default_factory=dict)  # parameters that are not at their defaults
+    reused: bool = False  # nothing had changed since, so the earlier run stands
+
+
+def execute_if_changed(
+    root: Path, chapter: Chapter, values: Mapping, environment: Mapping[str, str], *, force: bool = False
+) -> Executed:
+    """Run ``chapter`` into ``_build/executed/``, unless what is there came from the same code and values."""
+    output = root / "_build" / "executed" / f"{chapter.name}.ipynb"
+    mark = fingerprint(root, chapter, values, environment)
+    changed = chapter.changed(values)
+    if output.exists() and not force:
+        stored = json.loads(output.read_text("utf-8"))["metadata"].get("specbias", {})
+        if stored.get("fingerprint") == mark:
+            return Executed(chapter, output, stored["seconds"], changed, reused=True)
+    seconds = execute(chapter, values, output, environment)
+    notebook = json.loads(output.read_text("utf-8"))
+    notebook["metadata"]["specbias"] = {"fingerprint": mark, "seconds": seconds}
+    _replace_text(output, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+    return Executed(chapter, output, seconds, changed)
+
+
+def fingerprint(root: Path, chapter: Chapter, values: Mapping, environment: Mapping[str, str]) -> str:
+    """A digest of all that a chapter's outputs depend on: text, library, recordings, claims, values, versions."""
+    library = [path for path in (root / "lib").rglob("*") if path.suffix in (".py", ".js", ".css", ".cu")]
+    files = [path for path in library if path.name not in NOT_IN_CHAPTERS]
+    files += [chapter.path, root / "book" / "claims.yaml", *(root / "results").rglob("*.nc")]
+    digest = hashlib.sha256()
+    for path in sorted(file for file in files if file.is_file()):
+        digest.update(f"{path.relative_to(root)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    switches = {
+        name: environment.get(name, os.environ.get(name))
+        for name in ("SPECBIAS_RECORDED", "SPECBIAS_RESULTS")
+    }
+    versions = sorted(f"{package.name}=={package.version}" for package in importlib.metadata.distributions())
+    digest.update(json.dumps([dict(values), switches, sys.version, versions], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def last_duration(root: Path, chapter: Chapter) -> float | None:
+    """Seconds that the newest finished run of ``chapter`` took; None if there was none."""
+    notebooks = [
+        *(root / "_build").glob(f"runs/*/{chapter.name}.ipynb"),
+        root / f"_build/executed/{chapter.name}.ipynb",
+    ]
+    finished = [path for path in notebooks if path.is_file()]
+    if not finished:
+        return None
+    newest = max(finished, key=lambda path: path.stat().st_mtime)
+    return json.loads(newest.read_text("utf-8"))["metadata"].get("papermill", {}).get("duration")
+
+
+def build_site(root: Path, runs: list[Executed], *, strict: bool = False) -> Path:
+    """Make ``_build/html`` of the book with these runs; it is replaced only by a site that is complete."""
+    staged = root / "_build" / "site"
+    stage(root, staged, runs)
+    built = jupyter_book(staged, "html", strict=strict)
+    site, old = root / "_build" / "html", root / "_build" / "html.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if site.exists():
+        site.rename(old)
+    built.rename(site)
+    shutil.rmtree(old, ignore_errors=True)
+    return site
+
+
+def stage(
+    root: Path, staged: Path, runs: list[Executed], config: Mapping | None = None, toc: Mapping | None = None
+):
+    """Copy the book to ``staged`` with every chapter replaced by its run, the scoreboard filled, execution off."""
+    shutil.rmtree(staged, ignore_errors=True)
+    shutil.copytree(
+        root / "book", staged / "book", ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints")
+    )
+    shutil.copytree(root / "assets", staged / "assets")
+    for run in runs:
+        (staged / "book" / f"{run.chapter.name}.md").unlink()
+        notebook = json.loads(run.notebook.read_text("utf-8"))
+        if run.changed:
+            notebook["cells"].insert(1, this_run_cell(run))
+        (staged / "book" / f"{run.chapter.name}.ipynb").write_text(json.dumps(notebook), "utf-8")
+    _fill_scoreboard(staged, runs)
+    settings = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
+    settings["execute"] = {"execute_notebooks": "off"}
+    settings["exclude_patterns"] = [x for x in settings.get("exclude_patterns", []) if x != "book/*.ipynb"]
+    settings["sphinx"]["config"].update(config or {})
+    (staged / "_config.yml").write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
+    contents = toc or yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
+    (staged / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False), "utf-8")
+
+
+def jupyter_book(staged: Path, builder: str, *, strict: bool) -> Path:
+    """Run Jupyter Book on a staged book and return the folder it wrote."""
+    program = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "build", str(staged), "--builder", builder, "-q"]
+    command += ["-W", "-n", "--keep-going"] if strict else []
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+    )
+    log = staged.parent / "jupyter-book.log"
+    log.write_text(done.stdout, "utf-8")
+    warnings = [line for line in done.stdout.splitlines() if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
+    for line in warnings:
+        print(line.replace(f"{staged}{os.sep}", ""), file=sys.stderr)
+    if done.returncode:
+        last = "" if warnings else f": {done.stdout.strip().splitlines()[-1]}"
+        raise SiteFailed(
+            f"Jupyter Book failed with {len(warnings)} warnings{last}; the whole log is in {log}"
+        )
+    return staged / "_build" / builder
+
+
+def this_run_cell(run: Executed) -> dict:
+    """A box that says which parameters this run changed, as the notebook's second cell."""
+    rows = [
+        f"| `{name}` | `{json.dumps(value)}` | `{json.dumps(run.chapter.parameters[name].default)}` |"
+        for name, value in run.changed.items()
+    ]
+    table = "\n".join(["| parameter | this run | default |", "|:--|:--|:--|", *rows])
+    source = f":::{{admonition}} This run\n:class: important this-run\n\n{table}\n:::\n"
+    return {"cell_type": "markdown", "id": "this-run", "metadata": {}, "source": source}
+
+
+def claim_problems(root: Path, runs: list[Executed]) -> list[str]:
+    """Claims whose computed verdict is not the one in claims.yaml, or that a chapter reports not exactly once."""
+    problems = []
+    claims = _claims(root)
+    for run in runs:
+        if run.changed:
+            continue  # other parameters may well have another verdict
+        reports = collect(run.notebook)
+        for claim in (claim for claim in claims if claim.chapter == run.chapter.name):
+            verdicts = [report["verdict"] for report in reports if report["id"] == claim.id]
+            if len(verdicts) != 1:
+                problems.append(
+                    f"{run.chapter.name} reports claim {claim.id} {len(verdicts)} times, not once"
+                )
+            elif verdicts[0] != claim.verdict:
+                expected = f"book/claims.yaml says {claim.verdict!r}"
+                problems.append(
+                    f"{run.chapter.name}: claim {claim.id} came out as {verdicts[0]!r}, {expected}"
+                )
+    return problems
+
+
+def _claims(root: Path) -> list[Claim]:
+    path = root / "book" / "claims.yaml"
+    return load_claims(path) if path.is_file() else []
+
+
+def _fill_scoreboard(staged: Path, runs: list[Executed]) -> None:
+    page = staged / "book" / "scoreboard.md"
+    if page.is_file():
+        reports = [report for run in runs for report in collect(run.notebook)]
+        table = scoreboard_table(_claims(staged), reports)
+        page.write_text(page.read_text("utf-8").replace(PLACEHOLDER, table), "utf-8")
+
+
+def _replace_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(text, "utf-8")
+    os.replace(partial, path)
+
+
+def mathjax_folder() -> Path:
+    """Where the package sphinx-mathjax-offline keeps MathJax; its own extension would copy 24 MB into the site."""
+    return Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
+
+
+def setup(app) -> dict:
+    """Sphinx calls this: MathJax goes into the site, and single pages keep every extension's HTML."""
+    app.connect("config-inited", _drop_singlehtml_handlers, priority=999)
+    app.connect("build-finished", _copy_mathjax)
+    return {
+        "version": importlib.metadata.version("specbias"),
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }
+
+
+def _drop_singlehtml_handlers(app, config) -> None:
+    """sphinx-exercise registers some for "singlehtml", which hides all other extensions' "html" ones there."""
+    app.registry.translation_handlers.pop("singlehtml", None)
+
+
+def _copy_mathjax(app, error) -> None:
+    """Copy the script that ``mathjax_path`` names, with the fonts and TeX extensions that it asks for on demand."""
+    if error is not None or app.builder.format != "html":
+        return
+    source, target = mathjax_folder(), Path(app.outdir) / "_static" / "mathjax"
+    script = Path(app.config.mathjax_path).name
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source / script, target)
+    if "chtml" in script:
+        for folder in ("output/chtml/fonts", "input/tex/extensions"):
+            shutil.copytree(source / folder, target / folder, dirs_exist_ok=True)
