@@ -55,16 +55,3 @@ def chromium_browser() -> Iterator:
             yield browser
         finally:
             browser.close()
-
-
-@contextmanager
-def chromium_page(*, width: int = 1280, height: int = 900, dark: bool = False) -> Iterator:
-    """Yield a blank playwright `Page` in its own browser; `page.problems` lists console and page errors."""
-    with chromium_browser() as browser:
-        page = browser.new_page(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
-        )
-        page.problems = []
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and page.problems.append(message.text))
-        yield page

@@ -1,4 +1,4 @@
-"""``python -m specbias``: the command line; ``record`` works with nothing but the numerical packages installed."""
+"""``python -m specbias``: the command line; its ``record`` needs nothing but the numerical packages."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def record(arguments: list[str]) -> int:
 
     parser = argparse.ArgumentParser(
         prog="python -m specbias record",
-        description="Compute one of the book's long runs and write it, with its provenance, to results/NAME.nc. "
-        "Needs PyTorch, NumPy, SciPy, Numba and xarray, but nothing of Jupyter. SPECBIAS_RESULTS names another folder.",
+        description="Compute one of the book's long runs and write it, with its provenance, to "
+        "results/NAME.nc. Needs PyTorch, NumPy, SciPy, Numba and xarray, but nothing of Jupyter. "
+        "SPECBIAS_RESULTS names another folder.",
         epilog="example: python -m specbias record --list",
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="one of those that --list shows")

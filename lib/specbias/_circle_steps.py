@@ -129,48 +129,61 @@ def _step_units(weights, signs, arcs, cosine, sine, sums, jumps, output_scale, l
         arcs[j, 0], arcs[j, 1] = start, stop
 
 
-@numba.njit(cache=True, parallel=True)
-def begin(grid, state, rule):
-    """Find every unit's arc, and every model's residual and loss, before the first step."""
-    cosine, sine, targets = grid
-    weights, signs, arcs, residuals, losses, steps = state
-    output_scale, _, stop_below, _ = rule
-    for m in numba.prange(len(weights)):
-        jumps = np.zeros((cosine.shape[1], 3))
-        for j in range(weights.shape[1]):
-            w_cos, w_sin, bias = weights[m, j]
-            start, stop = _find_arc(w_cos, w_sin, bias, cosine[m], sine[m])
-            _switch(jumps, w_cos, w_sin, bias, output_scale * signs[m, j], start, stop)
-            arcs[m, j, 0], arcs[m, j, 1] = start, stop
+@numba.njit(cache=True)
+def _begin_model(m, cosine, sine, targets, weights, signs, arcs, residuals, losses, steps,
+                 output_scale, stop_below):  # fmt: skip
+    jumps = np.zeros((cosine.shape[1], 3))
+    for j in range(weights.shape[1]):
+        w_cos, w_sin, bias = weights[m, j]
+        start, stop = _find_arc(w_cos, w_sin, bias, cosine[m], sine[m])
+        _switch(jumps, w_cos, w_sin, bias, output_scale * signs[m, j], start, stop)
+        arcs[m, j, 0], arcs[m, j, 1] = start, stop
+    losses[m] = _residual_and_loss(jumps, cosine[m], sine[m], targets[m], residuals[m])
+    if losses[m] < stop_below:
+        steps[m] = 0
+
+
+@numba.njit(cache=True)
+def _advance_model(m, cosine, sine, targets, weights, signs, arcs, residuals, losses, steps,
+                   output_scale, stop_below, learning_rate, trains_bias, first_step, count):  # fmt: skip
+    jumps = np.zeros((cosine.shape[1], 3))
+    sums = np.empty((cosine.shape[1], 3))
+    for step in range(first_step + 1, first_step + count + 1):
+        if steps[m] >= 0 or not np.isfinite(losses[m]):
+            return
+        _prefix_sums(residuals[m], cosine[m], sine[m], sums)
+        _step_units(weights[m], signs[m], arcs[m], cosine[m], sine[m], sums, jumps,
+                    output_scale, learning_rate, trains_bias)  # fmt: skip
         losses[m] = _residual_and_loss(jumps, cosine[m], sine[m], targets[m], residuals[m])
         if losses[m] < stop_below:
-            steps[m] = 0
+            steps[m] = step
+
+
+# The two functions below only spread models over threads.  They take plain arrays, not tuples of them: in a
+# parallel loop, numba 0.68 can silently drop a store to an array that was unpacked from a tuple.
 
 
 @numba.njit(cache=True, parallel=True)
-def advance(grid, state, rule, first_step, count):
-    """Make up to `count` gradient steps with every model that has neither stopped nor diverged.
+def begin(cosine, sine, targets, weights, signs, arcs, residuals, losses, steps,
+          output_scale, stop_below):  # fmt: skip
+    """Find every unit's arc, and every model's residual and loss, before the first step.
 
     Parameters
     ----------
-    grid : cosine (models, 2n), sine (models, 2n), targets (models, n), of sorted angles
-    state : weights (models, units, 3), signs (models, units), arcs (models, units, 2) int32,
-        residuals (models, n), losses (models,), steps (models,) int64; all but the signs change in place
-    rule : output_scale, learning_rate, stop_below, whether biases are trained
-    first_step, count : steps already made, and how many more to make
+    cosine, sine : (models, 2n), and targets : (models, n); at sorted angles
+    weights : (models, units, 3), and signs : (models, units)
+    arcs : (models, units, 2) int32, residuals : (models, n), losses : (models,); are filled
+    steps : (models,) int64; becomes 0 where the loss is already below `stop_below`
     """
-    cosine, sine, targets = grid
-    weights, signs, arcs, residuals, losses, steps = state
-    output_scale, learning_rate, stop_below, trains_bias = rule
     for m in numba.prange(len(weights)):
-        jumps = np.zeros((cosine.shape[1], 3))
-        sums = np.empty((cosine.shape[1], 3))
-        for step in range(first_step + 1, first_step + count + 1):
-            if steps[m] >= 0 or not np.isfinite(losses[m]):
-                break
-            _prefix_sums(residuals[m], cosine[m], sine[m], sums)
-            _step_units(weights[m], signs[m], arcs[m], cosine[m], sine[m], sums, jumps,
-                        output_scale, learning_rate, trains_bias)  # fmt: skip
-            losses[m] = _residual_and_loss(jumps, cosine[m], sine[m], targets[m], residuals[m])
-            if losses[m] < stop_below:
-                steps[m] = step
+        _begin_model(m, cosine, sine, targets, weights, signs, arcs, residuals, losses, steps,
+                     output_scale, stop_below)  # fmt: skip
+
+
+@numba.njit(cache=True, parallel=True)
+def advance(cosine, sine, targets, weights, signs, arcs, residuals, losses, steps,
+            output_scale, stop_below, learning_rate, trains_bias, first_step, count):  # fmt: skip
+    """Make up to `count` steps with every model that has neither stopped nor diverged, in place."""
+    for m in numba.prange(len(weights)):
+        _advance_model(m, cosine, sine, targets, weights, signs, arcs, residuals, losses, steps,
+                       output_scale, stop_below, learning_rate, trains_bias, first_step, count)  # fmt: skip

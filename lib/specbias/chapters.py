@@ -1,6 +1,6 @@
 """Chapters: which there are, which parameters they take, and running one.
 
-A chapter is a ``book/*.md`` whose header names a kernel; :mod:`specbias.parameters` says how it declares its knobs.
+A chapter is a ``book/*.md`` whose header names a kernel; its knobs are those of :mod:`specbias.parameters`.
 """
 
 from __future__ import annotations

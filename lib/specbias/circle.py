@@ -50,8 +50,9 @@ class CircleFit:
     silent : ndarray, shape (models,)
         Fraction of units that are off at every angle in the end, and so will never be trained again.
     kernel_rate : ndarray, shape (models,)
-        ``yᵀKy / yᵀy`` for the target y and the kernel matrix K of the final network.  Where the target is
-        nearly an eigenvector, one step leaves ``1 - learning_rate · kernel_rate`` of its residual.
+        ``yᵀKy / yᵀy`` for the target y and the kernel matrix K of the final network.  One step leaves
+        ``1 - learning_rate · kernel_rate`` of the residual where the target is nearly an eigenvector, as a
+        Fourier mode is on regular angles.  (On random ones it is not, and its slow part learns more slowly.)
     recorded_steps : ndarray of int64, shape (records,)
         Steps at which the two histories were taken; none unless ``record_every`` was given.
     amplitude_history, loss_history : ndarray, shape (records, models)
@@ -164,7 +165,7 @@ def train_on_circle(
     weight_scale = AUTHORS_WEIGHT_SCALE[bool(bias)] if weight_scale is None else weight_scale
     max_steps = AUTHORS_MAX_STEPS[bool(bias)] if max_steps is None else max_steps
     _check_settings(units, paired, weight_scale, learning_rate, stop_below, max_steps, record_every)
-    output_scale = units**-0.5 if output_scale is None else output_scale
+    output_scale = units**-0.5 if output_scale is None else check_positive("output_scale", output_scale)
 
     angles = _angles_per_model(angles, models, points)
     order = np.argsort(angles, axis=1, kind="stable")
@@ -181,7 +182,7 @@ def train_on_circle(
     arcs = np.zeros((models, units, 2), dtype=np.int32)
     residuals, loss, steps = np.empty((models, points)), np.empty(models), np.full(models, -1, dtype=np.int64)
     state = (weights, signs, arcs, residuals, loss, steps)
-    rule = (float(output_scale), float(learning_rate), float(stop_below), bool(bias))
+    rule = (float(output_scale), float(stop_below), float(learning_rate), bool(bias))
 
     history = _train(grid, state, rule, max_steps, record_every, progress)
     outputs = np.empty_like(targets)
@@ -311,7 +312,7 @@ def _train(grid, state, rule, max_steps, record_every, progress):
     *_, residuals, loss, steps = state
     history = []
     step = 0
-    begin(grid, state, rule)
+    begin(*grid, *state, *rule[:2])
     with tqdm(total=len(loss), disable=not progress, desc="circle", unit="model") as bar:
         while True:
             if record_every and step % record_every == 0:
@@ -323,7 +324,7 @@ def _train(grid, state, rule, max_steps, record_every, progress):
             count = min(_STEPS_PER_CALL, max_steps - step)
             if record_every:
                 count = min(count, record_every - step % record_every)
-            advance(grid, state, rule, step, count)
+            advance(*grid, *state, *rule, step, count)
             step += count
 
 
@@ -382,6 +383,8 @@ def _check_settings(units, paired, weight_scale, learning_rate, stop_below, max_
         raise ValueError(f"units must be even when paired=True, got {units}")
     check_positive("weight_scale", weight_scale)
     check_positive("learning_rate", learning_rate)
-    for name, value in (("stop_below", stop_below), ("max_steps", max_steps), ("record_every", record_every)):
-        if not (np.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be 0 or more, got {value!r}")
+    if not stop_below >= 0:
+        raise ValueError(f"stop_below must be 0 or more, got {stop_below!r}")
+    for name, value in (("max_steps", max_steps), ("record_every", record_every)):
+        if not isinstance(value, (int, np.integer)) or value < 0:
+            raise ValueError(f"{name} must be a whole number, 0 or more, got {value!r}")

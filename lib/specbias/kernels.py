@@ -200,17 +200,15 @@ def empirical_ntk(model: torch.nn.Module, x: torch.Tensor | ArrayLike) -> np.nda
            [ 7., 10.]])
     """
     model = copy.deepcopy(model).double()
-    device = next(model.parameters()).device if any(True for _ in model.parameters()) else "cpu"
-    x = torch.as_tensor(x, dtype=torch.float64, device=device)
-    with torch.no_grad():
-        outputs = model(x)
-    if outputs.shape not in ((len(x),), (len(x), 1)):
-        raise ValueError(
-            f"model must have one output per sample, got the shape {tuple(outputs.shape)} for {len(x)}"
-        )
     trained = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
     if not trained:
-        raise ValueError("model must have at least one parameter that requires a gradient")
+        raise ValueError("model must have a parameter that requires a gradient, got none")
+    device = next(iter(trained.values())).device
+    x = torch.as_tensor(x, dtype=torch.float64, device=device)
+    with torch.no_grad():
+        shape = tuple(model(x).shape)
+    if shape not in ((len(x),), (len(x), 1)):
+        raise ValueError(f"model must have one output per sample, got the shape {shape} for {len(x)} samples")
 
     kernel = torch.zeros(len(x), len(x), dtype=torch.float64, device=device)
     for name, value in trained.items():
@@ -302,7 +300,7 @@ def learning_time(eigenvalue: ArrayLike, learning_rate: float, remaining: float)
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """``times = prefactor · frequencies ** exponent``; ``[low, high]`` is the exponent's confidence interval."""
+    """``times = prefactor · frequencies ** exponent``; ``low`` to ``high`` is a confidence interval."""
 
     exponent: float
     low: float
@@ -318,8 +316,8 @@ def power_law(frequencies: ArrayLike, times: ArrayLike, *, confidence: float = 0
     frequencies : array_like of float, shape (K,)
         Positive.
     times : array_like of float, shape (K,) or (runs, K)
-        Positive; with several runs each is a point of the fit.  The interval then speaks of the scatter of runs,
-        not of how straight the line is.
+        Positive; with several runs each is a point of the fit.  The interval then speaks of the scatter of
+        runs, not of how straight the line is.
     confidence : float
         Probability that the interval covers the exponent, if the logarithms scatter normally about a line.
 
@@ -351,13 +349,16 @@ def power_law(frequencies: ArrayLike, times: ArrayLike, *, confidence: float = 0
         raise ValueError(f"times must hold at least 3 points at 2 frequencies, got {times.size}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}")
-    fit = stats.linregress(np.log(np.broadcast_to(frequencies, times.shape)).ravel(), np.log(times).ravel())
-    half_width = stats.t.ppf((1 + confidence) / 2, times.size - 2) * fit.stderr
+    x, y = np.log(np.broadcast_to(frequencies, times.shape)).ravel(), np.log(times).ravel()
+    exponent, intercept = np.polyfit(x, y, 1)
+    scatter = np.sum((y - exponent * x - intercept) ** 2) / (times.size - 2)
+    standard_error = np.sqrt(scatter / np.sum((x - x.mean()) ** 2))
+    half_width = stats.t.ppf((1 + confidence) / 2, times.size - 2) * standard_error
     return PowerLaw(
-        exponent=float(fit.slope),
-        low=float(fit.slope - half_width),
-        high=float(fit.slope + half_width),
-        prefactor=float(np.exp(fit.intercept)),
+        exponent=float(exponent),
+        low=float(exponent - half_width),
+        high=float(exponent + half_width),
+        prefactor=float(np.exp(intercept)),
     )
 
 

@@ -46,6 +46,12 @@ def _init_with_zero_bias(std: Callable[[int, int], float]):
     return initialise
 
 
+def _init_basri_random_bias(weight, bias, *, generator, **_) -> None:
+    _normal(weight, math.sqrt(1.0 / (3.0 * weight.shape[1])), generator)
+    if bias is not None:
+        _uniform(bias, 1.0 / math.sqrt(weight.shape[1]), generator)
+
+
 def _init_siren(weight, bias, *, generator, first: bool, omega: float) -> None:
     fan_in = weight.shape[1]
     _uniform(weight, 1.0 / fan_in if first else math.sqrt(6.0 / fan_in) / omega, generator)
@@ -59,6 +65,7 @@ INITIALIZATIONS: dict[str, Callable] = {
     "lecun-normal": _init_with_zero_bias(lambda i, o: math.sqrt(1.0 / i)),
     "kaiming-normal": _init_with_zero_bias(lambda i, o: math.sqrt(2.0 / i)),  # He et al. 2015
     "basri": _init_with_zero_bias(lambda i, o: math.sqrt(1.0 / (3.0 * i))),  # kaiming_normal_(a=sqrt(5)) of Basri et al. 2019
+    "basri-random-bias": _init_basri_random_bias,  # their deep runs leave the hidden biases at PyTorch's default
     "siren": _init_siren,  # Sitzmann et al. 2020
 }
 

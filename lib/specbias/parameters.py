@@ -25,7 +25,6 @@ IN_WORDS = {
     "list[int]": "a list of int such as 1,2",
     "list[float]": "a list of float such as 0.5,2",
 }
-RANGE = re.compile(r"(?P<low>[^.<\s]+(?:\.\d+)?)?\s*(?P<above><)?\s*\.\.\s*(?P<below><)?\s*(?P<high>\S+)?")
 
 
 @dataclass(frozen=True)
@@ -128,9 +127,9 @@ def _items(value) -> list:
 
 
 def _in_range(value: float, allowed: str) -> bool:
-    bounds = RANGE.fullmatch(allowed)
-    if bounds is None:
-        raise ValueError(f"[{allowed}] is no range")
-    low, high = (float(bounds[end]) if bounds[end] else None for end in ("low", "high"))
-    above = low is None or (low < value if bounds["above"] else low <= value)
-    return above and (high is None or (value < high if bounds["below"] else value <= high))
+    low, high = (bound.strip() for bound in allowed.split("..", 1))
+    above, below = low.endswith("<"), high.startswith("<")
+    low, high = low.rstrip("< "), high.lstrip("< ")
+    if low and (value <= float(low) if above else value < float(low)):
+        return False
+    return not high or (value < float(high) if below else value <= float(high))

@@ -108,11 +108,13 @@ def duration(seconds: float) -> str:
     Examples
     --------
     >>> duration(0.042), duration(7.31), duration(432.1), duration(9000)
-    ('0.04 s', '7.3 s', '432 s', '2.5 h')
+    ('42 ms', '7.3 s', '432 s', '2.5 h')
     """
-    if seconds >= 3600:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds:.{2 if seconds < 1 else 1 if seconds < 10 else 0}f} s"
+    if seconds < 0.1:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 3600:
+        return f"{seconds:.{1 if seconds < 10 else 0}f} s"
+    return f"{seconds / 3600:.1f} h"
 
 
 def _seeds_in_words(seeds: list) -> str:

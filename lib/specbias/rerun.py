@@ -43,7 +43,7 @@ def main() -> None:
 @main.command("list", short_help="Chapters with their parameters, presets and recorded runs.")
 @click.option("--names", is_flag=True, help="Only the chapters' names, one on a line.")
 def list_command(names: bool) -> None:
-    """Show every chapter: its parameters with type, default and allowed values, its presets, its recorded runs."""
+    """Show the chapters with their parameters (type, default, allowed values), and the recorded runs."""
     with _one_line_errors():
         root = _root()
         found = chapters(root)
@@ -129,7 +129,7 @@ def run(chapter, assignments, files, preset, output, html, record, recorded) -> 
 def build(preset, strict, force, recorded) -> None:
     """Execute every chapter at its defaults and make the site in _build/html.
 
-    A chapter is executed again only if its text, the library, the recorded runs or the environment has changed.
+    A chapter is executed again only if its text, the library, the recorded runs or the environment changed.
     """
     from specbias.site import SiteFailed, build_site, claim_problems, execute_if_changed
 

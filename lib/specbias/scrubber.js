@@ -138,7 +138,7 @@
     for (const line of panels.flatMap((panel) => panel.lines)) if (!lines.has(line.name)) lines.set(line.name, line);
     for (const [name, line] of lines) {
       const item = document.createElement("li");
-      const sample = element("svg", { width: 30, height: 12, "aria-hidden": "true" }, item);
+      const sample = element("svg", { viewBox: "0 0 30 12", width: 30, "aria-hidden": "true" }, item);
       const d = line.kind === "line" ? "M0,6H30" : "M15,6" + MARKERS[line.marker];
       element("path", { d, ...strokeOf(line) }, sample);
       item.append(name);

@@ -15,8 +15,10 @@ from specbias.site import Executed, jupyter_book, stage
 __all__ = ["inline", "single_page"]
 
 COMPANIONS = ("notation", "glossary", "references")  # pages that a chapter's links and citations lead to
-ONLINE_ONLY = (
-    ".search-button, .search-button-field, .dropdown-launch-buttons, .dropdown-download-buttons, .skip-link"
+SEARCH = ("searchtools.js", "language_data.js", "searchindex.js")
+OUTSIDE = (  # parts of the site around a page: searching, launching, going to other pages
+    ".search-button, .search-button-field, .dropdown-launch-buttons, .dropdown-download-buttons, .skip-link, "
+    ".bd-sidebar-primary, .primary-toggle, .prev-next-area"
 )
 
 
@@ -32,8 +34,10 @@ def single_page(root: Path, run: Executed, output: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="specbias-") as folder:
         staged = Path(folder) / "site"
         stage(root, staged, [run], config, toc)
-        built = jupyter_book(staged, "singlehtml", strict=False)
-        page = built / "book" / f"{run.chapter.name}.html"
+        # Links to pages that are not in this file are expected to lead nowhere, so warnings are not shown.
+        built = jupyter_book(staged, "singlehtml", strict=False, show_warnings=False)
+        page = built / f"{run.chapter.name}.html"  # its addresses are meant to be read from here
+        (built / "book" / page.name).rename(page)
         text = inline(page, built)
     partial = output.with_name(f".{output.name}.part")
     partial.write_text(text, "utf-8")
@@ -41,7 +45,7 @@ def single_page(root: Path, run: Executed, output: Path) -> None:
 
 
 def inline(page: Path, site: Path) -> str:
-    """Return the HTML of ``page`` with the styles, scripts, fonts and images that lie in ``site`` inside it."""
+    """Return the HTML of ``page`` with the styles, scripts, fonts and images of ``site`` inside it."""
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(page.read_text("utf-8"), "html.parser")
@@ -63,7 +67,10 @@ def inline(page: Path, site: Path) -> str:
         else:
             link.decompose()  # preloads, search, neighbours
     for script in soup.find_all("script", src=True):
-        if path := local(script["src"]):
+        path = local(script["src"])
+        if path is None or path.name in SEARCH:
+            script.decompose()
+        else:
             del script["src"]
             script.attrs.pop("defer", None)
             script.string = (
@@ -72,7 +79,7 @@ def inline(page: Path, site: Path) -> str:
     for image in soup.find_all("img", src=True):
         if path := local(image["src"]):
             image["src"] = data_uri(path)
-    for element in soup.select(ONLINE_ONLY):
+    for element in soup.select(OUTSIDE):
         element.decompose()
     for anchor in soup.find_all("a", href=True):
         file, fragment = urldefrag(anchor["href"])

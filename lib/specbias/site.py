@@ -1,7 +1,8 @@
 """The site: executed chapters are staged beside the other pages, and Jupyter Book makes HTML of them.
 
-``_build/executed/`` holds the executed notebooks, ``_build/site/`` the staged book, ``_build/html/`` the site. This
-module is also a Sphinx extension (``setup``), which brings MathJax along so that no page asks another host.
+``_build/executed/`` holds the executed notebooks, ``_build/site/`` the staged book, ``_build/html/`` the
+site. This module is also a Sphinx extension (``setup``): it brings MathJax along, so that no page asks
+another host.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +74,7 @@ def execute_if_changed(
 
 
 def fingerprint(root: Path, chapter: Chapter, values: Mapping, environment: Mapping[str, str]) -> str:
-    """A digest of all that a chapter's outputs depend on: text, library, recordings, claims, values, versions."""
+    """A digest of all that the outputs depend on: text, library, recordings, claims, values, versions."""
     library = [path for path in (root / "lib").rglob("*") if path.suffix in (".py", ".js", ".css", ".cu")]
     files = [path for path in library if path.name not in NOT_IN_CHAPTERS]
     files += [chapter.path, root / "book" / "claims.yaml", *(root / "results").rglob("*.nc")]
@@ -118,7 +120,7 @@ def build_site(root: Path, runs: list[Executed], *, strict: bool = False) -> Pat
 def stage(
     root: Path, staged: Path, runs: list[Executed], config: Mapping | None = None, toc: Mapping | None = None
 ):
-    """Copy the book to ``staged`` with every chapter replaced by its run, the scoreboard filled, execution off."""
+    """Copy the book to ``staged``: chapters replaced by their runs, scoreboard filled, execution off."""
     shutil.rmtree(staged, ignore_errors=True)
     shutil.copytree(
         root / "book", staged / "book", ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints")
@@ -132,7 +134,7 @@ def stage(
         (staged / "book" / f"{run.chapter.name}.ipynb").write_text(json.dumps(notebook), "utf-8")
     _fill_scoreboard(staged, runs)
     settings = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
-    settings["execute"] = {"execute_notebooks": "off"}
+    settings["execute"]["execute_notebooks"] = "off"
     settings["exclude_patterns"] = [x for x in settings.get("exclude_patterns", []) if x != "book/*.ipynb"]
     settings["sphinx"]["config"].update(config or {})
     (staged / "_config.yml").write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
@@ -140,18 +142,17 @@ def stage(
     (staged / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False), "utf-8")
 
 
-def jupyter_book(staged: Path, builder: str, *, strict: bool) -> Path:
+def jupyter_book(staged: Path, builder: str, *, strict: bool, show_warnings: bool = True) -> Path:
     """Run Jupyter Book on a staged book and return the folder it wrote."""
     program = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", program, "build", str(staged), "--builder", builder, "-q"]
     command += ["-W", "-n", "--keep-going"] if strict else []
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
-    )
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "encoding": "utf-8"}
+    done = subprocess.run(command, **output, env=os.environ | {"NO_COLOR": "1"})
     log = staged.parent / "jupyter-book.log"
     log.write_text(done.stdout, "utf-8")
     warnings = [line for line in done.stdout.splitlines() if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
-    for line in warnings:
+    for line in warnings if show_warnings else []:
         print(line.replace(f"{staged}{os.sep}", ""), file=sys.stderr)
     if done.returncode:
         last = "" if warnings else f": {done.stdout.strip().splitlines()[-1]}"
@@ -173,24 +174,25 @@ def this_run_cell(run: Executed) -> dict:
 
 
 def claim_problems(root: Path, runs: list[Executed]) -> list[str]:
-    """Claims whose computed verdict is not the one in claims.yaml, or that a chapter reports not exactly once."""
+    """Claims with another verdict than in claims.yaml, or that a chapter does not report exactly once."""
     problems = []
-    claims = _claims(root)
     for run in runs:
         if run.changed:
             continue  # other parameters may well have another verdict
         reports = collect(run.notebook)
-        for claim in (claim for claim in claims if claim.chapter == run.chapter.name):
-            verdicts = [report["verdict"] for report in reports if report["id"] == claim.id]
-            if len(verdicts) != 1:
-                problems.append(
-                    f"{run.chapter.name} reports claim {claim.id} {len(verdicts)} times, not once"
-                )
-            elif verdicts[0] != claim.verdict:
-                expected = f"book/claims.yaml says {claim.verdict!r}"
-                problems.append(
-                    f"{run.chapter.name}: claim {claim.id} came out as {verdicts[0]!r}, {expected}"
-                )
+        counts = Counter(report["id"] for report in reports)
+        expected = {claim.id: claim.verdict for claim in _claims(root) if claim.chapter == run.chapter.name}
+        for word, wrong in {
+            "reports nothing for": [claim for claim in expected if counts[claim] == 0],
+            "reports more than once": [claim for claim in expected if counts[claim] > 1],
+        }.items():
+            if wrong:
+                problems.append(f"{run.chapter.name} {word} {', '.join(wrong)}")
+        for report in reports:
+            listed = expected.get(report["id"], "nothing")
+            if report["verdict"] != listed:
+                here = f"{report['id']} came out as {report['verdict']!r}"
+                problems.append(f"{run.chapter.name}: {here}; book/claims.yaml says {listed!r}")
     return problems
 
 
@@ -214,28 +216,31 @@ def _replace_text(path: Path, text: str) -> None:
 
 
 def mathjax_folder() -> Path:
-    """Where the package sphinx-mathjax-offline keeps MathJax; its own extension would copy 24 MB into the site."""
+    """Where sphinx-mathjax-offline keeps MathJax; its own extension would copy 24 MB into the site."""
     return Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
 
 
 def setup(app) -> dict:
     """Sphinx calls this: MathJax goes into the site, and single pages keep every extension's HTML."""
-    app.connect("config-inited", _drop_singlehtml_handlers, priority=999)
+    app.connect("config-inited", _mend_extensions, priority=999)
     app.connect("build-finished", _copy_mathjax)
-    return {
-        "version": importlib.metadata.version("specbias"),
-        "parallel_read_safe": True,
-        "parallel_write_safe": True,
-    }
+    app.connect("build-finished", _empty_icon_script)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _drop_singlehtml_handlers(app, config) -> None:
-    """sphinx-exercise registers some for "singlehtml", which hides all other extensions' "html" ones there."""
+def _mend_extensions(app, config) -> None:
+    """Keep two extensions that Jupyter Book brings along from spoiling pages."""
+    # sphinx-exercise registers "singlehtml" handlers, which hide all other extensions' "html" ones.
     app.registry.translation_handlers.pop("singlehtml", None)
+    # sphinx-thebe adds a script to every page that fails, even where no page has live code.
+    for name, listeners in app.events.listeners.items():
+        kept = [each for each in listeners if not each.handler.__module__.startswith("sphinx_thebe")]
+        app.events.listeners[name] = kept
+    app.registry.css_files = [sheet for sheet in app.registry.css_files if "thebe" not in sheet[0]]
 
 
 def _copy_mathjax(app, error) -> None:
-    """Copy the script that ``mathjax_path`` names, with the fonts and TeX extensions that it asks for on demand."""
+    """Copy the script that ``mathjax_path`` names, and the fonts and TeX extensions that it may ask for."""
     if error is not None or app.builder.format != "html":
         return
     source, target = mathjax_folder(), Path(app.outdir) / "_static" / "mathjax"
@@ -245,3 +250,12 @@ def _copy_mathjax(app, error) -> None:
     if "chtml" in script:
         for folder in ("output/chtml/fonts", "input/tex/extensions"):
             shutil.copytree(source / folder, target / folder, dirs_exist_ok=True)
+
+
+def _empty_icon_script(app, error) -> None:
+    """The theme's icons come twice, as a web font and as a script of 1.5 MB; the font is enough."""
+    if error is None and app.builder.format == "html":
+        scripts = Path(app.outdir) / "_static" / "scripts"
+        (scripts / "fontawesome.js").write_text("// The icons are those of the web font.\n", "utf-8")
+        for path in scripts.glob("*.map"):
+            path.unlink()

@@ -289,7 +289,7 @@ def checkerboard(points_per_side: int = 50) -> Target:
 
 
 def lecture_curve(points: int = 300) -> Target:
-    """``sin(2x + 1) + 0.2 exp(1.3 x)``, the multistage lecture's target, equally spaced on [-1, 1] with both ends.
+    """``sin(2x + 1) + 0.2 exp(1.3 x)``, the multistage lecture's target, on a grid of [-1, 1] with both ends.
 
     Examples
     --------

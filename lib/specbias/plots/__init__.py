@@ -57,6 +57,8 @@ MAX_SVG_BYTES = 600_000
 _PIXELS_PER_POINT = 4 / 3
 # On a phone a figure shrinks to this share of its width, then scrolls: text stays legible.
 _SMALLEST_SCALE = 0.62
+# Metadata that keep the time of day out of a file: the same figure is the same file.
+_UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": None}
 
 _STYLE = {
     "figure.figsize": (5.2, 3.3),
@@ -113,9 +115,9 @@ class InlineFigure:
 
     svg: str = field(repr=False)
     alt: str
+    figure: Figure = field(repr=False, compare=False)
     provenance: str = ""
     name: str = ""
-    figure: Figure | None = field(default=None, repr=False, compare=False)
 
     def _repr_html_(self) -> str:
         return (
@@ -139,17 +141,10 @@ class InlineFigure:
             If the suffix is none of the three.
         """
         path = Path(path)
-        if path.suffix not in (".svg", ".pdf", ".png"):
-            raise ValueError(f"path must end in .svg, .pdf or .png, got {str(path)!r}")
-        undated = (
-            {"CreationDate": None}
-            if path.suffix == ".pdf"
-            else {"Date": None}
-            if path.suffix == ".svg"
-            else None
-        )
+        if path.suffix not in _UNDATED:
+            raise ValueError(f"path must end in {', '.join(_UNDATED)}, got {str(path)!r}")
         with style():
-            self.figure.savefig(path, facecolor="white", dpi=dpi, metadata=undated)
+            self.figure.savefig(path, facecolor="white", dpi=dpi, metadata=_UNDATED[path.suffix])
         return path
 
 
@@ -200,7 +195,7 @@ def show(figure: Figure, *, alt: str, provenance: str = "", name: str = "") -> I
             f"the SVG is {len(svg) / 1000:.0f} kB, at most {MAX_SVG_BYTES / 1000:.0f} kB are allowed:"
             " thin the data, or draw the heavy part with rasterized=True"
         )
-    return InlineFigure(svg=svg, alt=alt, provenance=provenance, name=name, figure=figure)
+    return InlineFigure(svg, alt, figure, provenance, name)
 
 
 def band(
@@ -275,7 +270,7 @@ def provenance_html(text: str) -> str:
     """Return the small line under a figure that says where its data come from."""
     if not text:
         return ""
-    return f'<p class="provenance" style="font-size:.85em;opacity:.8;margin:.2em 0 0">{escape(text)}</p>'
+    return f'<p class="provenance" style="font-size:.85em;margin:.2em 0 0">{escape(text)}</p>'
 
 
 def _inline(svg: str, alt: str, name: str) -> str:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from specbias.models import MLP
 from specbias.training.lbfgs import minimise_stack
 from specbias.training.stack import Stack
+from specbias.training.sweep import SweepStack, can_sweep
 
 LOSSES = {"mse": lambda n: 1.0 / n, "half-mse": lambda n: 0.5 / n, "half-sum": lambda n: 0.5}
 
@@ -67,6 +68,7 @@ def fit(
     evaluate_at=None,
     stop_below: float | None = None,
     on_divergence: str = "raise",
+    engine: str = "auto",
     device: str = "auto",
     progress: bool | str = True,
     **options,
@@ -101,6 +103,10 @@ def fit(
         A network stops at the first epoch whose loss is below this.
     on_divergence : {"raise", "stop"}
         Whether a loss that is no longer finite raises, or only ends that network.
+    engine : {"auto", "dense", "sweep"}
+        How gradients are computed: by matrix products, or, for ReLU networks with two hidden layers on a line or
+        circle, by one sweep along the points (``training.sweep``), the same to round-off and far cheaper.
+        ``"auto"`` sweeps where that is possible.
     device : str
         ``"auto"`` is a CUDA device if there is one, else the CPU.
     progress : bool or str
@@ -133,7 +139,8 @@ def fit(
     _check_names(models, optimizer, loss, epochs, on_divergence, options)
     device = _device(device)
     data = _Data(models, x, y, evaluate_at, device)
-    recorder = _Recorder(models, data, epochs, snapshots, Stack(models, device))
+    stack = _choose_engine(engine, models, data.inputs, device)(models, device)
+    recorder = _Recorder(models, data, epochs, snapshots, stack)
     factor = LOSSES[loss](data.targets.shape[1])
     lr = OPTIMIZERS[optimizer][1] if lr is None else lr
     start = time.perf_counter()
@@ -145,6 +152,18 @@ def fit(
             else:
                 _descend(recorder, data, factor, optimizer, lr, epochs, stop_below, on_divergence, bar, options)
     return recorder.result(time.perf_counter() - start, single=isinstance(model, MLP))
+
+
+def _choose_engine(engine: str, models, inputs, device) -> type[Stack]:
+    if engine not in ("auto", "dense", "sweep"):
+        raise ValueError(f"engine must be 'auto', 'dense' or 'sweep', got {engine!r}")
+    possible = engine != "dense" and can_sweep(models, inputs, device)
+    if engine == "sweep" and not possible:
+        raise ValueError(
+            "engine='sweep' needs ReLU networks with two hidden layers, one input or a point on the circle, "
+            f"and the CPU; got {models[0].activation}, hidden={models[0].hidden}, {inputs.shape[2]} inputs, {device}"
+        )
+    return SweepStack if possible else Stack
 
 
 def _descend(recorder, data, factor, optimizer, lr, epochs, stop_below, on_divergence, bar, options) -> None:

@@ -1,0 +1,56 @@
+# Everything here sets up .venv by itself; the second time it installs nothing.
+#   make book                 the site, in _build/html
+#   make book RECORDED=no     compute also what has been recorded (hours)
+#   make book STRICT=yes      warnings are errors
+#   make book PYTHON=python3.12
+
+PYTHON ?= python3
+RECORDED ?= yes
+STRICT ?= no
+# PyTorch decides the numbers, so `make lock` raises it only when told to.
+TORCH ?= $(shell sed -n 's/^torch==//p' requirements.txt)
+
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help book test serve bench lock clean
+
+help:          ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+book: $(READY) ## execute the chapters and build the site into _build/html
+	@$(BIN)/specbias build $(if $(filter no,$(RECORDED)),--no-recorded) $(if $(filter yes,$(STRICT)),--strict)
+
+test: $(READY) ## run every test
+	@$(BIN)/python -m pytest -q
+
+serve: $(READY) ## show the site in a browser, building it first if there is none
+	@test -f _build/html/index.html || $(MAKE) book
+	@$(BIN)/specbias serve
+
+bench: $(READY) ## time the library against its peers (benchmarks/README.md)
+	@set -e; for question in benchmarks/*.py; do echo "== $$question"; $(BIN)/python $$question; done
+
+lock: $(READY) ## renew the exact versions of requirements.txt within the bounds of pyproject.toml
+	@rm -rf _build/lock && $(BIN)/python -m venv _build/lock
+	@_build/lock/bin/python -m pip install --quiet --editable '.[book,test]' 'torch==$(TORCH)'
+	@_build/lock/bin/python -m pip check
+	@_build/lock/bin/python -m pip freeze --exclude-editable \
+	  | sed -E 's/\+(cpu|cu[0-9]+)$$//' | grep -viE '^(nvidia|cuda|triton)' > _build/lock/requirements.txt
+	@{ echo '# Made by `make lock` from pyproject.toml; the exact versions that the book is built and tested with.'; \
+	  cat _build/lock/requirements.txt; echo '-e .'; } > requirements.txt
+	@rm -rf _build/lock
+
+clean:         ## remove everything that was built; .venv and results/ stay
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	find book lib tests -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 11) <= v <= (3, 13))' || { \
+	  echo "This book needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+	  "Name another one: make PYTHON=python3.12"; exit 1; }
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || { rm -rf .venv; $(PYTHON) -m venv .venv; }
+	@echo "Installing into .venv (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@

@@ -1,0 +1,104 @@
+"""Open a page of the site as a reader would, with the network cut, and list what is wrong with it."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MEGABYTES = {False: 3, True: 8}  # a page's budget: without and with a figure that moves
+
+FAULTS_IN_PAGE = """() => {
+  const faults = [];
+  const seen = selector => [...document.querySelectorAll(`main ${selector}`)];
+  const name = element => element.outerHTML.slice(0, 120).replace(/\\s+/g, " ");
+  for (const output of seen(".cell_output")) {
+    const failed = output.querySelector(".traceback, .stderr");
+    if (failed) faults.push("error output: " + failed.innerText.slice(-200));
+    const drawn = output.querySelector("img, svg, canvas, table, input, mjx-container");
+    if (!drawn && !output.innerText.trim()) faults.push("empty output: " + name(output));
+  }
+  for (const view of seen('script[type="application/vnd.jupyter.widget-view+json"]'))
+    faults.push("widget that needs a kernel: " + name(view));
+  for (const picture of seen("img"))
+    if (!picture.alt.trim()) faults.push("image without alt text: " + name(picture));
+  const label = element => (element.getAttribute("aria-label") || "").trim();
+  for (const figure of seen("figure.specbias-figure, .cell_output svg")) {
+    if (figure.closest("svg svg, [aria-hidden=true], button")) continue;
+    const around = figure.closest("[role=img], [role=group], figure");
+    const inside = [...figure.querySelectorAll("[aria-label]")];
+    if (![figure, around, ...inside].some(element => element && label(element)))
+      faults.push("figure without aria-label: " + name(figure));
+  }
+  for (const formula of seen(".math"))
+    if (!formula.querySelector("mjx-container")) faults.push("maths not rendered: " + name(formula));
+  for (const formula of seen("mjx-merror")) faults.push("maths with an error: " + formula.innerText);
+  return faults;
+}"""
+
+WIDER_THAN_SCREEN = """() => {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return [];
+  const beyond = element => element.getBoundingClientRect().right > width + 1;
+  const wide = [...document.querySelectorAll("main *")].filter(beyond);
+  const last = wide.slice(-3).map(e => e.outerHTML.slice(0, 100).replace(/\\s+/g, " "));
+  return ["wider than a phone's screen: " + last.join(" | ")];
+}"""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve ``folder`` on this machine and yield its address."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+
+
+def page_faults(browser, address: str, own: str) -> list[str]:
+    """List what is wrong with the page at ``address``; it may ask only for what begins with ``own``."""
+    faults, size = [], 0
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+
+    def fetch(route):
+        url = route.request.url
+        if url.startswith((own, "data:", "blob:")):
+            route.continue_()
+        else:
+            faults.append(f"asks another host: {url}")
+            route.abort()
+
+    def received(response):
+        nonlocal size
+        size += int(response.headers.get("content-length", 0))
+        if response.status >= 400:
+            faults.append(f"{response.status}: {response.url}")
+
+    page.route("**/*", fetch)
+    page.on("response", received)
+    page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
+    page.on("console", lambda message: message.type == "error" and faults.append(f"console: {message.text}"))
+    page.goto(address, wait_until="networkidle")
+    if page.locator("main .math").count():
+        page.wait_for_function("() => window.MathJax?.startup?.promise")
+        page.evaluate("() => MathJax.startup.promise.then(() => null)")
+    faults += page.evaluate(FAULTS_IN_PAGE)
+    moves = page.locator("main input[type=range]").count() > 0
+    if size > MEGABYTES[moves] * 1e6:
+        faults.append(f"{size / 1e6:.1f} MB; allowed are {MEGABYTES[moves]}")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(300)
+    faults += page.evaluate(WIDER_THAN_SCREEN)
+    page.close()
+    return faults
