@@ -150,9 +150,19 @@ def test_without_netcdf4_the_run_still_comes_home(waves, results, monkeypatch):
         bare.setattr("importlib.util.find_spec", lambda name: None if name in absent else find_spec(name))
         with pytest.warns(UserWarning, match="netCDF-3"):
             live = recorded("waves", waves, frequencies=[1, 2])
+        assert recorded("waves", waves, frequencies=[1, 2]).origin == "recorded"
     loaded = recorded("waves", waves, frequencies=[1, 2])
     assert loaded.origin == "recorded"
     np.testing.assert_array_equal(live.wave, loaded.wave)
+
+
+def test_without_netcdf4_a_netcdf4_file_is_computed_anew_and_said_so(waves, results, monkeypatch, capsys):
+    recorded("waves", waves, frequencies=[1])
+    monkeypatch.setattr("specbias.recorded._engine", lambda: "scipy")
+    monkeypatch.delenv("SPECBIAS_RECORD")
+    assert recorded("waves", waves, frequencies=[1]).origin == "live"
+    assert "waves.nc cannot be read without netCDF4" in capsys.readouterr().err
+    assert recorded_runs() == {}
 
 
 @pytest.mark.parametrize("name", ["", "../escape", "/absolute", "a//b", "a b", ".hidden"])
@@ -256,11 +266,11 @@ def test_duration_near_its_borders():
     )
 
 
-def test_the_library_needs_no_jupyter_to_record(tmp_path):
-    """A bare server: torch, NumPy, SciPy, xarray and Numba, but nothing of Jupyter, no click, no netCDF4."""
-    code = (
-        "import sys; sys.modules.update(dict.fromkeys("
-        "['click', 'papermill', 'jupytext', 'nbformat', 'IPython', 'netCDF4', 'yaml', 'matplotlib']))\n"
-        "import specbias.recorded, specbias.__main__"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+def test_the_books_runs_need_no_jupyter(tmp_path):
+    """A bare server has PyTorch, NumPy, SciPy, xarray, Numba and tqdm, but no Jupyter and no netCDF4."""
+    absent = ["click", "papermill", "jupytext", "nbformat", "IPython", "netCDF4", "yaml", "matplotlib", "bs4"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import specbias.__main__ as program; "
+    code += "sys.exit(program.record(['--list']))"
+    listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert listed.returncode == 0, listed.stderr
+    assert "spectral-bias/" in listed.stdout

@@ -69,8 +69,8 @@ def _record(name: str, experiment, changes: dict, options: argparse.Namespace) -
 def _list(registry) -> int:
     done = recorded_runs()
     for name, experiment in registry.items():
-        there = f"recorded in {duration(done[name]['wall_time'])}" if name in done else "not recorded"
-        print(f"{name}  ({there})")
+        state = f"recorded in {duration(done[name]['wall_time'])}" if name in done else "not recorded"
+        print(f"{name}  ({state})")
         for key, value in experiment.parameters.items():
             print(f"    {key} = {value}")
     return 0

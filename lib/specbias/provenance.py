@@ -16,11 +16,13 @@ import xarray as xr
 
 import specbias
 
+PROVENANCE = ("origin", "started", "seeds", "device", "wall_time", "commit")
+
 __all__ = ["book_root", "commit", "duration", "provenance", "run_attributes"]
 
 
-def provenance(dataset: xr.Dataset) -> str:
-    """One line on where a dataset of :func:`recorded` came from, for under a figure.
+def provenance(dataset: xr.Dataset, *others: xr.Dataset) -> str:
+    """One line on where a dataset of :func:`recorded`, or several, came from, for under a figure.
 
     Examples
     --------
@@ -29,12 +31,10 @@ def provenance(dataset: xr.Dataset) -> str:
     >>> provenance(xr.Dataset(attrs=attributes))
     'recorded 2026-11-22 · seeds 0–3 · cpu · 432 s · commit abc1234'
     """
+    if others:
+        return _provenance_of_several((dataset, *others))
     attributes = dataset.attrs
-    missing = [
-        key
-        for key in ("origin", "started", "seeds", "device", "wall_time", "commit")
-        if key not in attributes
-    ]
+    missing = [key for key in PROVENANCE if key not in attributes]
     if missing:
         raise ValueError(
             f"dataset: attributes {missing} are missing; it did not come from specbias.recorded.recorded"
@@ -50,6 +50,16 @@ def provenance(dataset: xr.Dataset) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def _provenance_of_several(datasets: tuple[xr.Dataset, ...]) -> str:
+    """Their common parts once; what differs between them is counted or left out, and wall times are added up."""
+    lines = [provenance(dataset).split(" · ") for dataset in datasets]
+    common = [part for part in lines[0] if all(part in line for line in lines)]
+    origins = sorted({dataset.attrs["origin"] for dataset in datasets})
+    total = duration(sum(dataset.attrs["wall_time"] for dataset in datasets))
+    rest = [part for part in common if part.split()[0] not in (*origins, total.split()[0])]
+    return " · ".join([f"{len(datasets)} runs, {' and '.join(origins)}", *rest, f"{total} in all"])
+
+
 def run_attributes(
     name: str,
     dataset: xr.Dataset,
@@ -62,11 +72,10 @@ def run_attributes(
 ) -> dict:
     """Return the attributes of a run just made; :func:`specbias.recorded.recorded` says what they mean."""
     known = json.loads(parameters)
-    seeds = known.get("seeds", known.get("seed", []))
     return {
         "origin": "live",
         "parameters": parameters,
-        "seeds": json.dumps(seeds if isinstance(seeds, list) else [seeds]),
+        "seeds": json.dumps(_seeds(known)),
         "dtype": str(known.get("dtype", _widest_float(dataset))),
         "device": dataset.attrs.get("device") or _device(device),
         "wall_time": wall_time,
@@ -115,6 +124,14 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds:.{1 if seconds < 10 else 0}f} s"
     return f"{seconds / 3600:.1f} h"
+
+
+def _seeds(parameters: dict) -> list[int]:
+    """The list ``seeds``, or ``seeds`` many from ``seed`` on, or ``seed`` alone, or none."""
+    seeds, first = parameters.get("seeds"), parameters.get("seed")
+    if isinstance(seeds, int):
+        return list(range(first or 0, (first or 0) + seeds))
+    return seeds or ([] if first is None else [first])
 
 
 def _seeds_in_words(seeds: list) -> str:

@@ -49,7 +49,8 @@ def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) ->
     **parameters
         What the run depends on: numbers, strings, booleans, None, and lists, mappings and arrays of them.
         Arguments left to ``function``'s defaults count too, so a changed default is noticed. ``2`` and
-        ``2.0`` are equal. ``device`` and ``progress`` are passed on if ``function`` takes them, and are
+        ``2.0`` are equal. ``seed`` and ``seeds`` (a list, or how many from ``seed`` on) are named in the
+        provenance. ``device`` and ``progress`` are passed on if ``function`` takes them, and are
         never compared.
 
     Returns
@@ -86,7 +87,7 @@ def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) ->
     wanted = canonical_json(compared)
     path = _path(name)
     found = None
-    if path is not None and path.exists() and _switch("SPECBIAS_RECORDED", default=True):
+    if path is not None and _switch("SPECBIAS_RECORDED", default=True) and _readable(path):
         found = _load(path)
         if canonical_json(json.loads(found.attrs["parameters"])) == wanted:
             return found.assign_attrs(origin="recorded")
@@ -102,11 +103,11 @@ def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) ->
 
 
 def recorded_runs() -> dict[str, dict]:
-    """Name and attributes of every recorded run, sorted by name. Unreadable files raise RuntimeError."""
+    """Name and attributes of the recorded runs, sorted by name; without netCDF4, those SciPy can read."""
     folder = results_folder()
     if folder is None:
         return {}
-    paths = sorted(folder.rglob("*.nc"))
+    paths = filter(_readable, sorted(folder.rglob("*.nc")))
     return {path.relative_to(folder).with_suffix("").as_posix(): _load(path).attrs for path in paths}
 
 
@@ -222,6 +223,16 @@ def _writable(name: str) -> Path:
     return path
 
 
+def _readable(path: Path) -> bool:
+    """Whether there is a file that what is installed can read: on a bare server, SciPy and only netCDF-3."""
+    if not path.exists():
+        return False
+    if _engine() == "scipy" and path.read_bytes()[:4] == b"\x89HDF":
+        print(f"specbias: {path} cannot be read without netCDF4 or h5netcdf", file=sys.stderr)
+        return False
+    return True
+
+
 def _load(path: Path) -> xr.Dataset:
     try:
         dataset = xr.load_dataset(path)
@@ -267,7 +278,7 @@ def _engine() -> str:
     for engine, module in modules.items():
         if importlib.util.find_spec(module):
             return engine
-    raise RuntimeError("recording needs one of the packages netCDF4, h5netcdf, scipy")
+    raise RuntimeError("recorded runs need one of the packages netCDF4, h5netcdf, scipy")
 
 
 def _why(found: xr.Dataset | None, compared: dict) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -167,7 +167,7 @@ def serve(port: int) -> None:
         if not (site / "index.html").is_file():
             raise ValueError("there is no site yet; run `make book` or `specbias build` first")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=site)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server, _clean_ending():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server, suppress(KeyboardInterrupt):
         address = f"http://127.0.0.1:{server.server_port}/"
         click.echo(f"The site is at {address} until you press Ctrl-C")
         webbrowser.open(address)

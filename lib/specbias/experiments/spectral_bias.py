@@ -29,6 +29,7 @@ CHANGES: dict[str, dict] = {
     "thread-tanh": {"activation": "tanh"},
     "thread-sigmoid": {"activation": "sigmoid"},
     "thread-regular": {"sampling": "regular"},
+    "thread-spread": {"init": "spread"},
     "thread-rescale": {"embedding": "rescale"},
     "thread-circle": {"embedding": "circle"},
     "thread-step-5": {"lr": 1e-2},

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 import xarray as xr
 from numpy.polynomial import Chebyshev
 
@@ -48,7 +49,10 @@ def thread(
         least whole number of the target's periods that covers the data.
     stop_at : float
         Relative error (root mean square, on the training points) below which a network stops.
-    epochs, lr, momentum, weight_decay, hidden, activation, init, optimizer
+    init : str
+        As in :class:`specbias.models.MLP`, or ``"spread"``: PyTorch's, with the kinks of the first layer uniform on the
+        interval.
+    epochs, lr, momentum, weight_decay, hidden, activation, optimizer
         As in :func:`specbias.training.fit` and :class:`specbias.models.MLP`.
 
     Returns
@@ -63,10 +67,12 @@ def thread(
         for s in range(seed, seed + seeds)
     ]
     models = [
-        MLP(1, hidden, activation=activation, init=init, embedding=_embedding(embedding, frequency, data_range), generator=g,
-            dtype=DTYPES[dtype])  # fmt: skip
+        MLP(1, hidden, activation=activation, init="pytorch" if init == "spread" else init,
+            embedding=_embedding(embedding, frequency, data_range), generator=g, dtype=DTYPES[dtype])  # fmt: skip
         for g in generators(range(seed, seed + seeds))
     ]
+    if init == "spread":
+        _spread_kinks(models, data_range, seed)
     grid = np.linspace(-data_range / 2, data_range / 2, PLOTTED_POINTS)
     power = float(np.mean([np.mean(s.y**2) for s in samples]))
     options = {"momentum": momentum, "weight_decay": weight_decay} if optimizer == "sgd" else {}
@@ -86,6 +92,15 @@ def thread(
         **options,
     )
     return _thread_dataset(result, samples[0].function(grid), power, seed)
+
+
+def _spread_kinks(models: list[MLP], data_range: float, seed: int) -> None:
+    """Set the first layers' biases so that ``w x + b = 0`` at places uniform on the interval, and no more than that."""
+    with torch.no_grad():
+        for index, model in enumerate(models):
+            layer = model.layers[0]
+            places = np.random.default_rng(seed + index).uniform(-data_range / 2, data_range / 2, layer.bias.numel())
+            layer.bias.copy_(-layer.weight[:, 0] * torch.from_numpy(places).to(layer.weight.dtype))
 
 
 def _thread_dataset(result: Fit, target: np.ndarray, power: float, seed: int) -> xr.Dataset:
