@@ -218,7 +218,7 @@ def _announce(root: Path, chapter: Chapter, values: dict) -> None:
     from specbias.site import last_duration
 
     changed = ", ".join(f"{name}={_as_text(value)}" for name, value in chapter.changed(values).items())
-    before = last_duration(root, chapter)
+    before = last_duration(root, chapter, values)
     took = f"; the last run took {duration(before)}" if before else ""
     click.echo(f"{chapter.name}: {changed or 'default parameters'}{took}", err=True)
 
@@ -233,7 +233,7 @@ def _list_chapter(root: Path, chapter: Chapter) -> None:
     from specbias.site import last_duration
 
     click.secho(chapter.name, bold=True, nl=False)
-    before = last_duration(root, chapter)
+    before = last_duration(root, chapter, {})
     click.echo(f"  {chapter.title}" + (f"  (the last run took {duration(before)})" if before else ""))
     knobs = [
         (f"{knob.name}: {knob.type} = {_as_text(knob.default)}", knob.allowed, knob.description)

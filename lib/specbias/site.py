@@ -90,17 +90,18 @@ def fingerprint(root: Path, chapter: Chapter, values: Mapping, environment: Mapp
     return digest.hexdigest()
 
 
-def last_duration(root: Path, chapter: Chapter) -> float | None:
-    """Seconds that the newest finished run of ``chapter`` took; None if there was none."""
-    notebooks = [
-        *(root / "_build").glob(f"runs/*/{chapter.name}.ipynb"),
-        root / f"_build/executed/{chapter.name}.ipynb",
-    ]
-    finished = [path for path in notebooks if path.is_file()]
-    if not finished:
-        return None
-    newest = max(finished, key=lambda path: path.stat().st_mtime)
-    return json.loads(newest.read_text("utf-8"))["metadata"].get("papermill", {}).get("duration")
+def last_duration(root: Path, chapter: Chapter, values: Mapping) -> float | None:
+    """Seconds that the newest run with ``values`` took, else the newest at all; None if there was none."""
+    newest = (-1, 0.0, None)  # with these values?, when, how long
+    for folder in [root / "_build" / "executed", *(root / "_build" / "runs").glob("*")]:
+        path = folder / f"{chapter.name}.ipynb"
+        if path.is_file():
+            run = json.loads(path.read_text("utf-8"))["metadata"].get("papermill", {})
+            same = run.get("parameters") == dict(values)
+            newest = max(
+                newest, (same, path.stat().st_mtime, run.get("duration")), key=lambda found: found[:2]
+            )
+    return newest[2]
 
 
 def build_site(root: Path, runs: list[Executed], *, strict: bool = False) -> Path:
@@ -198,7 +199,10 @@ def claim_problems(root: Path, runs: list[Executed]) -> list[str]:
 
 def _claims(root: Path) -> list[Claim]:
     path = root / "book" / "claims.yaml"
-    return load_claims(path) if path.is_file() else []
+    try:
+        return load_claims(path) if path.is_file() else []
+    except ValueError as error:
+        raise SiteFailed(str(error)) from None
 
 
 def _fill_scoreboard(staged: Path, runs: list[Executed]) -> None:

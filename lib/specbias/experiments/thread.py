@@ -212,9 +212,9 @@ def answers(
     Returns
     -------
     xarray.Dataset
-        ``fitted (method, frequency, seed)``: epochs to a relative error of ``stop_at`` on the training points, or -1;
+        ``fitted (remedy, frequency, seed)``: epochs to a relative error of ``stop_at`` on the training points, or -1;
         ``seconds`` (to that epoch, per network) and ``error`` (relative, on a grid between the points) likewise.
-        The method "least squares" has one step; its degree is the least that reaches 1e-12 on the points.
+        The remedy "least squares" has one step; its degree is the least that reaches 1e-12 on the points.
     """
     names = [*METHODS, "least squares"]
     shape = (len(names), len(frequencies), seeds)
@@ -240,10 +240,10 @@ def answers(
             polynomial, degree = _least_squares(sample)
             seconds[-1, column, index] = time.perf_counter() - clock
             fitted[-1, column, index], error[-1, column, index] = 1, _relative(polynomial(grid)[None], exact)[0]
-    dims = ("method", "frequency", "seed")
+    dims = ("remedy", "frequency", "seed")
     return xr.Dataset(
         {"fitted": (dims, fitted), "seconds": (dims, seconds), "error": (dims, error)},
-        coords={"method": names, "frequency": list(frequencies), "seed": np.arange(seed, seed + seeds)},
+        coords={"remedy": names, "frequency": list(frequencies), "seed": np.arange(seed, seed + seeds)},
         attrs={"device": result.device},
     )
 
