@@ -1,13 +1,15 @@
 """Fully connected networks, their initialisations, and fixed embeddings of their input.
 
-A network here is a plain ``torch.nn.Module`` whose layers are ``torch.nn.Linear``; nothing about it is special to
-this library, so it can be compared with, or handed to, any other PyTorch code. What it adds is what the five texts
-need: the initialisations they use, by name; the functions of the last hidden layer (``basis``); and an input
-embedding (the circle, Fourier features, a change of scale) that is fixed, so that a trainer may compute it once.
+A network here is a plain ``torch.nn.Module`` whose layers are ``torch.nn.Linear``; nothing about it is
+special to this library, so it can be compared with, or handed to, any other PyTorch code. What it adds is
+what the five texts need: the initialisations they use, by name; the functions of the last hidden layer
+(``basis``); and an input embedding (the circle, Fourier features, a change of scale) that is fixed, so that
+a trainer may compute it once.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 
@@ -15,63 +17,80 @@ import numpy as np
 import torch
 from torch import nn
 
+from specbias._checks import check_choice, check_count, check_positive
+
 __all__ = ["ACTIVATIONS", "INITIALIZATIONS", "MLP", "Circle", "FourierFeatures", "Rescale", "generators"]
 
-ACTIVATIONS = ("tanh", "relu", "sigmoid", "sin")
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "sin": torch.sin,
+}
+"""What ``MLP(activation=...)`` may be."""
+
+
+def _normal_weights(std: Callable[[int, int], float], *, zero_bias: bool = True) -> Callable:
+    """Normal weights of standard deviation ``std(fan_in, fan_out)``; biases zero, or ``nn.Linear``'s own."""
+
+    def initialise(weight, bias, generator, **_) -> None:
+        fan_out, fan_in = weight.shape
+        nn.init.normal_(weight, 0.0, std(fan_in, fan_out), generator=generator)
+        if bias is not None:
+            nn.init.zeros_(bias) if zero_bias else _uniform(bias, 1.0 / math.sqrt(fan_in), generator)
+
+    return initialise
+
+
+def _uniform_weights(bound: Callable[..., float]) -> Callable:
+    """Weights uniform on plus or minus ``bound(fan_in, first, omega)``; biases as ``nn.Linear`` has them."""
+
+    def initialise(weight, bias, generator, *, first: bool, omega: float) -> None:
+        fan_in = weight.shape[1]
+        _uniform(weight, bound(fan_in, first, omega), generator)
+        if bias is not None:
+            _uniform(bias, 1.0 / math.sqrt(fan_in), generator)
+
+    return initialise
 
 
 def _uniform(tensor: torch.Tensor, bound: float, generator: torch.Generator | None) -> None:
     nn.init.uniform_(tensor, -bound, bound, generator=generator)
 
 
-def _normal(tensor: torch.Tensor, std: float, generator: torch.Generator | None) -> None:
-    nn.init.normal_(tensor, 0.0, std, generator=generator)
-
-
-def _init_pytorch(weight, bias, *, generator, **_) -> None:
-    bound = 1.0 / math.sqrt(weight.shape[1])
-    _uniform(weight, bound, generator)
-    if bias is not None:
-        _uniform(bias, bound, generator)
-
-
-def _init_with_zero_bias(std: Callable[[int, int], float]):
-    """Normal weights of standard deviation ``std(fan_in, fan_out)``, biases zero."""
-
-    def initialise(weight, bias, *, generator, **_) -> None:
-        _normal(weight, std(weight.shape[1], weight.shape[0]), generator)
-        if bias is not None:
-            nn.init.zeros_(bias)
-
-    return initialise
-
-
-def _init_basri_random_bias(weight, bias, *, generator, **_) -> None:
-    _normal(weight, math.sqrt(1.0 / (3.0 * weight.shape[1])), generator)
-    if bias is not None:
-        _uniform(bias, 1.0 / math.sqrt(weight.shape[1]), generator)
-
-
-def _init_siren(weight, bias, *, generator, first: bool, omega: float) -> None:
-    fan_in = weight.shape[1]
-    _uniform(weight, 1.0 / fan_in if first else math.sqrt(6.0 / fan_in) / omega, generator)
-    if bias is not None:
-        _uniform(bias, 1.0 / math.sqrt(fan_in), generator)
-
-
 INITIALIZATIONS: dict[str, Callable] = {
-    "pytorch": _init_pytorch,  # torch.nn.Linear's default: weights and biases uniform on +-1/sqrt(fan_in)
-    "xavier-normal": _init_with_zero_bias(lambda i, o: math.sqrt(2.0 / (i + o))),  # Glorot & Bengio 2010
-    "lecun-normal": _init_with_zero_bias(lambda i, o: math.sqrt(1.0 / i)),
-    "kaiming-normal": _init_with_zero_bias(lambda i, o: math.sqrt(2.0 / i)),  # He et al. 2015
-    "basri": _init_with_zero_bias(lambda i, o: math.sqrt(1.0 / (3.0 * i))),  # kaiming_normal_(a=sqrt(5)) of Basri et al. 2019
-    "basri-random-bias": _init_basri_random_bias,  # their deep runs leave the hidden biases at PyTorch's default
-    "siren": _init_siren,  # Sitzmann et al. 2020
+    # torch.nn.Linear's default: weights and biases uniform on +-1/sqrt(fan_in)
+    "pytorch": _uniform_weights(lambda fan_in, first, omega: 1.0 / math.sqrt(fan_in)),
+    # Glorot & Bengio 2010
+    "xavier-normal": _normal_weights(lambda fan_in, fan_out: math.sqrt(2.0 / (fan_in + fan_out))),
+    "lecun-normal": _normal_weights(lambda fan_in, fan_out: math.sqrt(1.0 / fan_in)),
+    # He et al. 2015
+    "kaiming-normal": _normal_weights(lambda fan_in, fan_out: math.sqrt(2.0 / fan_in)),
+    # Basri et al. 2019: kaiming_normal_(a=sqrt(5)), which makes the weights sqrt(6) times smaller than He's
+    "basri": _normal_weights(lambda fan_in, fan_out: math.sqrt(1.0 / (3.0 * fan_in))),
+    # their deep runs leave the biases at PyTorch's default
+    "basri-random-bias": _normal_weights(
+        lambda fan_in, fan_out: math.sqrt(1.0 / (3.0 * fan_in)), zero_bias=False
+    ),
+    # Sitzmann et al. 2020
+    "siren": _uniform_weights(
+        lambda fan_in, first, omega: 1.0 / fan_in if first else math.sqrt(6.0 / fan_in) / omega
+    ),
 }
+"""What ``MLP(init=...)`` may be."""
 
 
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:
     """One ``torch.Generator`` a seed, so that network ``i`` is the same however many are made with it.
+
+    Parameters
+    ----------
+    seeds : sequence of int
+
+    Returns
+    -------
+    list of torch.Generator
+        On the CPU.
 
     Examples
     --------
@@ -83,7 +102,19 @@ def generators(seeds: Sequence[int]) -> list[torch.Generator]:
 
 
 class Rescale(nn.Module):
-    """The fixed map from the interval ``[low, high]`` to ``[-1, 1]``.
+    """The fixed map from the interval ``[low, high]`` to ``[-1, 1]``, the same for each of the inputs.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of the interval.
+    in_features : int
+        Number of inputs.
+
+    Raises
+    ------
+    ValueError
+        If ``high`` is not above ``low``, or either is not finite.
 
     Examples
     --------
@@ -93,21 +124,33 @@ class Rescale(nn.Module):
 
     def __init__(self, low: float, high: float, in_features: int = 1):
         super().__init__()
-        if not high > low:
-            raise ValueError(f"high must be larger than low={low}, got {high}")
-        self.low, self.high, self.out_features = float(low), float(high), in_features
+        if not (math.isfinite(low) and math.isfinite(high) and high > low):
+            raise ValueError(f"low and high must be finite and high above low, got low={low}, high={high}")
+        self.low, self.high, self.out_features = (
+            float(low),
+            float(high),
+            check_count("in_features", in_features),
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(n, d) -> (n, d)``."""
         return (2.0 * x - (self.low + self.high)) / (self.high - self.low)
 
 
 class FourierFeatures(nn.Module):
-    """The fixed embedding ``x -> (cos 2 pi f_1 x, sin 2 pi f_1 x, ...)`` of a scalar input (Tancik et al. 2020).
+    """The fixed embedding ``x -> (cos 2 pi f_1 x, sin 2 pi f_1 x, ...)`` of a scalar (Tancik et al. 2020).
+
+    The angle is computed in the dtype of the module: float64, unless it has become part of a float32 network.
 
     Parameters
     ----------
     frequencies : sequence of float
         Cycles per unit of ``x``.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or one is not finite.
 
     Examples
     --------
@@ -124,12 +167,23 @@ class FourierFeatures(nn.Module):
         self.out_features = 2 * frequencies.size
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        angle = x.to(self.angular.dtype) * self.angular  # float64: the angle may be many turns
-        return torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1).flatten(-2).to(x.dtype)  # (n, 2K)
+        """``(n, 1) -> (n, 2 K)`` for ``K`` frequencies, in the dtype of ``x``."""
+        angle = x.to(self.angular.dtype) * self.angular
+        return torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1).flatten(-2).to(x.dtype)
 
 
 class Circle(FourierFeatures):
     """The fixed embedding ``x -> (cos, sin)(2 pi x / period)`` of Basri et al. 2019.
+
+    Parameters
+    ----------
+    period : float
+        How much of ``x`` is once around.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``period`` is not a positive number.
 
     Examples
     --------
@@ -138,9 +192,7 @@ class Circle(FourierFeatures):
     """
 
     def __init__(self, period: float = 2.0 * math.pi):
-        if not (math.isfinite(period) and period > 0):
-            raise ValueError(f"period must be a positive number, got {period}")
-        super().__init__([1.0 / period])
+        super().__init__([1.0 / check_positive("period", period)])
 
 
 class MLP(nn.Module):
@@ -160,16 +212,22 @@ class MLP(nn.Module):
     bias, output_bias : bool
         Whether the hidden layers, and the last one, have biases.
     embedding : torch.nn.Module, optional
-        A fixed map with an attribute ``out_features``, applied to the input first.
+        A fixed map with an attribute ``out_features``, applied to the input first. The network keeps a copy,
+        in its own dtype.
     generator : torch.Generator, optional
         Source of the random initial weights. They are drawn in float32 whatever ``dtype`` is, so that
         the float32 and float64 networks of one seed start from the same numbers.
-    dtype : torch.dtype
+    dtype : {torch.float32, torch.float64}
+
+    Attributes
+    ----------
+    layers : torch.nn.ModuleList
+        The ``torch.nn.Linear`` layers, the output's last.
 
     Raises
     ------
-    ValueError
-        For an unknown activation or initialisation, or a count that is not positive.
+    ValueError, TypeError
+        For an unknown activation, initialisation or dtype, or a count that is not positive.
 
     Examples
     --------
@@ -194,35 +252,27 @@ class MLP(nn.Module):
         dtype: torch.dtype = torch.float32,
     ):
         super().__init__()
-        hidden = tuple(hidden)
-        if not hidden or any(int(h) != h or h < 1 for h in (in_features, *hidden)):
-            raise ValueError(
-                f"in_features and hidden must be positive whole numbers, got in_features={in_features}, hidden={hidden}"
-            )
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-        if init not in INITIALIZATIONS:
-            raise ValueError(f"init must be one of {', '.join(INITIALIZATIONS)}, got {init!r}")
-        self.in_features, self.hidden, self.activation, self.omega = in_features, hidden, activation, float(omega)
-        self.embedding = embedding
-        widths = (embedding.out_features if embedding is not None else in_features, *hidden, 1)
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
-        self.layers = nn.ModuleList(
-            nn.utils.skip_init(nn.Linear, i, o, bias=bias if layer < len(hidden) else output_bias)
-            for layer, (i, o) in enumerate(pairs)
-        )
-        with torch.no_grad():
-            for index, layer in enumerate(self.layers):
-                INITIALIZATIONS[init](
-                    layer.weight, layer.bias, generator=generator, **self._init_arguments(init, index)
-                )
+        self.in_features = check_count("in_features", in_features)
+        self.hidden = _check_hidden(hidden)
+        self.activation = check_choice("activation", activation, ACTIVATIONS)
+        self.omega = check_positive("omega", omega)
+        initialise = INITIALIZATIONS[check_choice("init", init, INITIALIZATIONS)]
+        if dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype!r}")
+        # a copy: the dtype of one network must not become that of another one's embedding
+        self.embedding = copy.deepcopy(embedding)
+        widths = (in_features if embedding is None else embedding.out_features, *self.hidden, 1)
+        self.layers = nn.ModuleList()
+        for index, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            has_bias = bias if index < len(self.hidden) else output_bias
+            layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out, bias=has_bias, dtype=torch.float32)
+            initialise(layer.weight, layer.bias, generator, first=index == 0, omega=self.omega)
+            self.layers.append(layer)
         self.to(dtype)
-
-    def _init_arguments(self, init: str, index: int) -> dict:
-        return {"first": index == 0, "omega": self.omega} if init == "siren" else {}
 
     @property
     def dtype(self) -> torch.dtype:
+        """The dtype of the weights."""
         return self.layers[0].weight.dtype
 
     @property
@@ -238,8 +288,8 @@ class MLP(nn.Module):
         return x if self.embedding is None else self.embedding(x)
 
     def activate(self, z: torch.Tensor) -> torch.Tensor:
-        z = z if self.omega == 1.0 else self.omega * z
-        return {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "sin": torch.sin}[self.activation](z)
+        """``activation(omega z)``, of any shape."""
+        return ACTIVATIONS[self.activation](z if self.omega == 1.0 else self.omega * z)
 
     def basis(self, x: torch.Tensor) -> torch.Tensor:
         """The functions of the last hidden layer, of which the output is a linear combination: ``(n, H)``."""
@@ -249,4 +299,11 @@ class MLP(nn.Module):
         return a
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layers[-1](self.basis(x))  # (n, 1)
+        """The output, ``(n, d) -> (n, 1)``."""
+        return self.layers[-1](self.basis(x))
+
+
+def _check_hidden(hidden: Sequence[int]) -> tuple[int, ...]:
+    if np.ndim(hidden) != 1 or len(hidden) == 0:
+        raise ValueError(f"hidden must be a non-empty sequence of layer widths, got {hidden!r}")
+    return tuple(check_count("each width in hidden", width) for width in hidden)

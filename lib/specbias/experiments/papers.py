@@ -29,36 +29,40 @@ def circle_waves(
     device: str = "auto",
     progress: bool = True,
 ) -> xr.Dataset:
-    """Basri et al. 2019, Fig. 2: a deep ReLU network on the circle learns a sum of sine waves, the slow one first.
+    """Basri et al. 2019, Fig. 2: a deep ReLU network on the circle learns two waves, the slow one first.
 
-    Half the sum of squares, plain gradient descent, hidden biases zero at the start, none on the output, as in the
-    authors' code.
+    Half the sum of squares, plain gradient descent, hidden biases zero at the start, none on the output, as
+    in the authors' code.
 
     Returns
     -------
     xarray.Dataset
         ``prediction (seed, epoch, angle)``, ``amplitude (seed, epoch, wavenumber)`` (1 is learned),
-        ``loss (seed, loss_epoch)``, ``stopped (seed)`` (the epoch at which the loss fell below ``stop_below``, or -1).
+        ``loss (seed, loss_epoch)``, ``stopped (seed)`` (the epoch at which the loss fell below
+        ``stop_below``, or -1).
     """
     target = targets.circle_waves(wavenumbers, points)
     models = [
-        MLP(1, hidden, activation="relu", init="basri", output_bias=False, embedding=Circle(), generator=g,
-            dtype=DTYPES[dtype])  # fmt: skip
+        MLP(
+            1, hidden, activation="relu", init="basri", output_bias=False, embedding=Circle(), generator=g,
+            dtype=DTYPES[dtype],
+        )
         for g in generators(range(seed, seed + seeds))
-    ]
+    ]  # fmt: skip
     shown = [e for e in (50, 500) if e <= epochs]
     result = fit(
-        models, target.x, target.y, optimizer="sgd", lr=lr, epochs=epochs, loss="half-sum", stop_below=stop_below,
-        snapshots=sorted({*snapshot_epochs(epochs, 90), *shown}), device=device,
+        models, target.x, target.y, optimizer="sgd", lr=lr, epochs=epochs, loss="half-sum",
+        stop_below=stop_below, snapshots=sorted({*snapshot_epochs(epochs, 90), *shown}), device=device,
         progress=progress and f"waves {', '.join(map(str, wavenumbers))} on the circle",
     )  # fmt: skip
     prediction = result.snapshots.prediction.values
+    amplitude = amplitude_ratio(prediction, target.y, list(wavenumbers))
     chosen = snapshot_epochs(result.loss.shape[1] - 1, 200)
     thin = slice(None, None, max(1, points // 250))  # four points a period of wavenumber 60: enough to draw
     return xr.Dataset(
         {
             "prediction": (("seed", "epoch", "angle"), prediction[..., thin].astype("float32")),
-            "amplitude": (("seed", "epoch", "wavenumber"), amplitude_ratio(prediction, target.y, list(wavenumbers))),
+            "amplitude": (("seed", "epoch", "wavenumber"), amplitude),
             "loss": (("seed", "loss_epoch"), result.loss[:, chosen]),
             "stopped": ("seed", result.stopped),
             "target": ("angle", target.y[thin]),
@@ -89,15 +93,16 @@ def deep_learning_times(
     device: str = "auto",
     progress: bool = True,
 ) -> xr.Dataset:
-    """Epochs that a deep ReLU network needs for one wave ``sin(k theta + phase)``, per ``k`` (Basri et al. 2019).
+    """Epochs that a deep ReLU network needs for one wave ``sin(k theta + phase)`` (Basri et al. 2019).
 
-    As in the authors' code, every run draws its own angles and phase, the loss is the mean square, and a run ends
-    when that is below ``stop_at`` of the target's. All runs are one batch that shrinks as they end.
+    As in the authors' code, every run draws its own angles and phase, the loss is the mean square, and a run
+    ends when that is below ``stop_at`` of the target's. All runs are one batch that shrinks as they end.
 
     Returns
     -------
     xarray.Dataset
-        ``steps (frequency, run)``: epochs, or -1 where the cap was reached first; ``diverged (frequency, run)``.
+        ``steps (frequency, run)``: epochs, or -1 where the cap was reached first;
+        ``diverged (frequency, run)``.
     """
     angles, waves, models = [], [], []
     for frequency in frequencies:
@@ -106,13 +111,14 @@ def deep_learning_times(
             angle = random.uniform(-np.pi, np.pi, points)
             wave = np.sin(frequency * (angle + random.uniform(-np.pi, np.pi)))
             angles.append(angle[:, None])
-            waves.append(wave / np.sqrt(np.mean(wave**2)))  # unit mean square, so that one threshold serves all
+            waves.append(wave / np.sqrt(np.mean(wave**2)))  # unit mean square: one threshold serves all
             generator = torch.Generator().manual_seed(int(random.integers(2**31)))
             models.append(MLP(1, hidden, activation="relu", init="basri-random-bias", output_bias=False,
                               embedding=Circle(), generator=generator, dtype=DTYPES[dtype]))  # fmt: skip
     result = fit(
         models, np.stack(angles), np.stack(waves), optimizer="sgd", lr=lr, epochs=epochs, stop_below=stop_at,
-        on_divergence="stop", device=device, progress=progress and f"{len(models)} deep networks on the circle",
+        on_divergence="stop", device=device,
+        progress=progress and f"{len(models)} deep networks on the circle",
     )  # fmt: skip
     shape = (len(frequencies), runs)
     return xr.Dataset(
@@ -167,7 +173,8 @@ def rahaman(
     Returns
     -------
     xarray.Dataset
-        ``amplitude (seed, epoch, frequency)``: 1 is learned, in the target's phase; ``loss (seed, loss_epoch)``.
+        ``amplitude (seed, epoch, frequency)``: 1 is learned, in the target's phase;
+        ``loss (seed, loss_epoch)``.
     """
     waves = [targets.rahaman_waves(frequencies, points, generator=s) for s in range(seed, seed + seeds)]
     models = [

@@ -14,7 +14,7 @@ from specbias.recorded import recorded
 
 @dataclass(frozen=True)
 class Experiment:
-    """A function and the parameters of its recorded run, which are the source's own wherever it gives them."""
+    """A function and the parameters of its recorded run: the source's own wherever it gives them."""
 
     function: Callable[..., xr.Dataset]
     parameters: Mapping
@@ -27,7 +27,7 @@ REGISTRY: dict[str, Experiment] = {
 
 
 def run(name: str, **changes) -> xr.Dataset:
-    """The run ``name`` with some parameters changed: recorded if there is such a recording, else computed now.
+    """The run ``name`` with some parameters changed: recorded if there is such a recording, else made now.
 
     Raises
     ------
@@ -36,8 +36,9 @@ def run(name: str, **changes) -> xr.Dataset:
 
     Examples
     --------
-    >>> sorted(REGISTRY)[0]
-    'spectral-bias/circle-waves'
+    >>> run("spectral-bias/thread-rely")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: name must be one of ... did you mean spectral-bias/thread-relu?
     """
     if name not in REGISTRY:
         near = difflib.get_close_matches(name, REGISTRY, n=1)

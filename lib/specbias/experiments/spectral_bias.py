@@ -59,13 +59,14 @@ RUNS: dict[str, tuple] = {
     "points": (thread_sweep, TWO_OSCILLATIONS | {"over": "points", "values": [157, 314, 628, 1256, 2512]}),
     "answers": (
         answers,
-        {"frequencies": [2.0, 4.0, 8.377580409572781], "data_range": 15.0, "points": 1500, "hidden": [200, 200],
-         "omega": 30.0, "fourier_scale": 2.0, "epochs": 1000, "stop_at": 0.01, "seeds": 4, "seed": 0},
+        {"frequencies": [2.0, 4.0, 8.377580409572781], "data_range": 15.0, "points": 1500,
+         "hidden": [200, 200], "omega": 30.0, "fourier_scale": 2.0, "epochs": 1000, "stop_at": 0.01,
+         "seeds": 4, "seed": 0},
     ),
     "circle-waves": (
         circle_waves,
-        {"wavenumbers": [4, 14], "points": 1001, "hidden": [256] * 3, "lr": 1e-3, "stop_below": 0.01, "epochs": 40000,
-         "seeds": 3, "seed": 0},
+        {"wavenumbers": [4, 14], "points": 1001, "hidden": [256] * 3, "lr": 1e-3, "stop_below": 0.01,
+         "epochs": 40000, "seeds": 3, "seed": 0},
     ),
     "shallow-bias": (shallow_learning_times, SHALLOW | {"bias": True, "frequencies": list(range(1, 31))}),
     "shallow-no-bias": (shallow_learning_times, SHALLOW | {"bias": False, "frequencies": list(range(1, 31))}),
@@ -77,12 +78,12 @@ RUNS: dict[str, tuple] = {
     ),
     "deep-learning-times": (
         deep_learning_times,
-        {"frequencies": [2, 4, 6, 8, 10, 12, 15], "points": 1001, "hidden": [256] * 5, "lr": 0.05, "stop_at": 0.05,
-         "epochs": 100000, "runs": 2, "seed": 0},
+        {"frequencies": [2, 4, 6, 8, 10, 12, 15], "points": 1001, "hidden": [256] * 5, "lr": 0.05,
+         "stop_at": 0.05, "epochs": 100000, "runs": 2, "seed": 0},
     ),
     "rahaman": (
         rahaman,
-        {"frequencies": list(range(5, 55, 5)), "points": 200, "hidden": [256] * 6, "lr": 3e-4, "iterations": 60000,
-         "seeds": 3, "seed": 0},
+        {"frequencies": list(range(5, 55, 5)), "points": 200, "hidden": [256] * 6, "lr": 3e-4,
+         "iterations": 60000, "seeds": 3, "seed": 0},
     ),
 }  # fmt: skip

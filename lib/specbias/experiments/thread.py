@@ -1,4 +1,4 @@
-"""The runs of the forum thread: the asker's network, its changes one at a time, the replies, and what to do instead."""
+"""The runs of the forum thread: the asker's network, one change at a time, the replies, the remedies."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def thread(
     device: str = "auto",
     progress: bool = True,
 ) -> xr.Dataset:
-    """The forum's network on ``sin(frequency x)``, with any of its settings changed; every seed its own random points.
+    """The forum's network on ``sin(frequency x)``, any of its settings changed; every seed its own points.
 
     Parameters
     ----------
     embedding : {"none", "rescale", "circle"}
-        The scalar as it is, mapped to [-1, 1], or as the cosine and sine of an angle that goes once around in the
-        least whole number of the target's periods that covers the data.
+        The scalar as it is, mapped to [-1, 1], or as the cosine and sine of an angle that goes once around in
+        the least whole number of the target's periods that covers the data.
     stop_at : float
         Relative error (root mean square, on the training points) below which a network stops.
     init : str
-        As in :class:`specbias.models.MLP`, or ``"spread"``: PyTorch's, with the kinks of the first layer uniform on the
-        interval.
+        As in :class:`specbias.models.MLP`, or ``"spread"``: PyTorch's, with the kinks of the first layer
+        uniform on the interval.
     epochs, lr, momentum, weight_decay, hidden, activation, optimizer
         As in :func:`specbias.training.fit` and :class:`specbias.models.MLP`.
 
@@ -59,18 +59,20 @@ def thread(
     -------
     xarray.Dataset
         ``prediction (seed, epoch, point)`` on a regular grid, ``loss (seed, loss_epoch)`` (mean square),
-        ``error (seed, epoch)`` (relative, on that grid), ``fitted (seed, level)``: first epoch with a relative error
-        on the training points below 30, 10 and 5 %, or -1; ``diverged (seed)``, ``seconds``.
+        ``error (seed, epoch)`` (relative, on that grid), ``fitted (seed, level)``: first epoch with a
+        relative error on the training points below 30, 10 and 5 %, or -1; ``diverged (seed)``, ``seconds``.
     """
     samples = [
         targets.thread_sine(frequency, data_range, points, sampling=sampling, generator=s)
         for s in range(seed, seed + seeds)
     ]
     models = [
-        MLP(1, hidden, activation=activation, init="pytorch" if init == "spread" else init,
-            embedding=_embedding(embedding, frequency, data_range), generator=g, dtype=DTYPES[dtype])  # fmt: skip
+        MLP(
+            1, hidden, activation=activation, init="pytorch" if init == "spread" else init,
+            embedding=_embedding(embedding, frequency, data_range), generator=g, dtype=DTYPES[dtype],
+        )
         for g in generators(range(seed, seed + seeds))
-    ]
+    ]  # fmt: skip
     if init == "spread":
         _spread_kinks(models, data_range, seed)
     grid = np.linspace(-data_range / 2, data_range / 2, PLOTTED_POINTS)
@@ -95,11 +97,12 @@ def thread(
 
 
 def _spread_kinks(models: list[MLP], data_range: float, seed: int) -> None:
-    """Set the first layers' biases so that ``w x + b = 0`` at places uniform on the interval, and no more than that."""
+    """Set the first layers' biases, and no more, so that the kinks are uniform on the interval."""
     with torch.no_grad():
         for index, model in enumerate(models):
             layer = model.layers[0]
-            places = np.random.default_rng(seed + index).uniform(-data_range / 2, data_range / 2, layer.bias.numel())
+            random = np.random.default_rng(seed + index)
+            places = random.uniform(-data_range / 2, data_range / 2, layer.bias.numel())
             layer.bias.copy_(-layer.weight[:, 0] * torch.from_numpy(places).to(layer.weight.dtype))
 
 
@@ -165,11 +168,12 @@ def thread_sweep(*, over: str, values: Sequence, progress: bool = True, **settin
             changed = {"data_range": value * period, "points": round(100 * value * period)}
         run = thread(**{**settings, **changed}, progress=progress)
         last = int(run.loss_epoch[-1])
-        rows.append(run[["fitted", "error", "prediction"]].assign(seconds_per_epoch=run.seconds / max(last, 1)))
+        kept = run[["fitted", "error", "prediction"]]
+        rows.append(kept.assign(seconds_per_epoch=run.seconds / max(last, 1)))
     labels = [" x ".join(map(str, v)) if isinstance(v, (list, tuple)) else v for v in values]
-    return xr.concat(rows, xr.Variable("value", labels), join="exact", coords="minimal", compat="override").assign_attrs(
-        device=run.attrs["device"]
-    )
+    value = xr.Variable("value", labels)
+    joined = xr.concat(rows, value, join="exact", coords="minimal", compat="override")
+    return joined.assign_attrs(device=run.attrs["device"])
 
 
 METHODS = {
@@ -206,30 +210,36 @@ def answers(
     omega : float
         Factor in the sine activation, with Sitzmann et al.'s initialisation.
     fourier_scale : float
-        The Fourier features are the harmonics ``1, 2, ..`` of twice the data range, up to ``fourier_scale`` cycles
-        per unit: none of them is the target's frequency.
+        The Fourier features are the harmonics ``1, 2, ..`` of twice the data range, up to ``fourier_scale``
+        cycles per unit: none of them is the target's frequency.
 
     Returns
     -------
     xarray.Dataset
-        ``fitted (remedy, frequency, seed)``: epochs to a relative error of ``stop_at`` on the training points, or -1;
-        ``seconds`` (to that epoch, per network) and ``error`` (relative, on a grid between the points) likewise.
+        ``fitted (remedy, frequency, seed)``: epochs to a relative error of ``stop_at`` on the training
+        points, or -1; ``seconds`` (to that epoch, per network) and ``error`` (relative, on a grid between
+        the points) likewise.
         The remedy "least squares" has one step; its degree is the least that reaches 1e-12 on the points.
     """
     names = [*METHODS, "least squares"]
     shape = (len(names), len(frequencies), seeds)
     fitted, seconds, error = np.full(shape, -1), np.full(shape, np.nan), np.full(shape, np.nan)
     for column, frequency in enumerate(frequencies):
-        samples = [targets.thread_sine(frequency, data_range, points, generator=s) for s in range(seed, seed + seeds)]
+        samples = [
+            targets.thread_sine(frequency, data_range, points, generator=s) for s in range(seed, seed + seeds)
+        ]
         grid = np.linspace(-data_range / 2, data_range / 2, 2001)
         exact = samples[0].function(grid)
         for row, (name, settings) in enumerate(METHODS.items()):
-            models = _method_models(settings, hidden, frequency, data_range, omega, fourier_scale, seed, seeds, dtype)
+            models = _method_models(
+                settings, hidden, frequency, data_range, omega, fourier_scale, seed, seeds, dtype
+            )
             options = {k: v for k, v in settings.items() if k in ("optimizer", "lr", "momentum")}
             result = fit(
                 models, np.stack([s.x for s in samples]), np.stack([s.y for s in samples]), epochs=epochs,
                 snapshots=[epochs], evaluate_at=grid, stop_below=stop_at**2 * np.mean(samples[0].y ** 2),
-                on_divergence="stop", device=device, progress=progress and f"{name}, sin({frequency:.3g}x)", **options,
+                on_divergence="stop", device=device, progress=progress and f"{name}, sin({frequency:.3g}x)",
+                **options,
             )  # fmt: skip
             fitted[row, column] = result.stopped
             steps = np.isfinite(result.loss).sum(axis=1)
@@ -239,7 +249,8 @@ def answers(
             clock = time.perf_counter()
             polynomial, degree = _least_squares(sample)
             seconds[-1, column, index] = time.perf_counter() - clock
-            fitted[-1, column, index], error[-1, column, index] = 1, _relative(polynomial(grid)[None], exact)[0]
+            fitted[-1, column, index] = 1
+            error[-1, column, index] = _relative(polynomial(grid)[None], exact)[0]
     dims = ("remedy", "frequency", "seed")
     return xr.Dataset(
         {"fitted": (dims, fitted), "seconds": (dims, seconds), "error": (dims, error)},
@@ -248,7 +259,9 @@ def answers(
     )
 
 
-def _method_models(settings, hidden, frequency, data_range, omega, fourier_scale, seed, seeds, dtype) -> list[MLP]:
+def _method_models(
+    settings, hidden, frequency, data_range, omega, fourier_scale, seed, seeds, dtype
+) -> list[MLP]:
     activation, embedding = settings.get("activation", "relu"), settings.get("embedding", "none")
     special = {"init": "siren", "omega": omega} if activation == "sin" else {}
     if embedding == "fourier":
@@ -257,13 +270,15 @@ def _method_models(settings, hidden, frequency, data_range, omega, fourier_scale
     else:
         embedding = _embedding(embedding, frequency, data_range)
     return [
-        MLP(1, hidden, activation=activation, embedding=embedding, generator=g, dtype=DTYPES[dtype], **special)
+        MLP(
+            1, hidden, activation=activation, embedding=embedding, generator=g, dtype=DTYPES[dtype], **special
+        )
         for g in generators(range(seed, seed + seeds))
     ]
 
 
 def _least_squares(sample: targets.Target) -> tuple[Chebyshev, int]:
-    """The Chebyshev series of least degree (in steps of 10) whose relative error on the points is below 1e-12."""
+    """The Chebyshev series of least degree (in tens) with a relative error on the points below 1e-12."""
     x, y = sample.x[:, 0], sample.y
     for degree in range(10, min(400, y.size // 3), 10):
         polynomial = Chebyshev.fit(x, y, degree, domain=sample.domain)

@@ -1,0 +1,50 @@
+"""Spread a compiled loop over the cores with threads that sleep while they wait.
+
+Numba's own ``parallel=True`` uses OpenMP, whose threads spin at the end of every loop. A training step is one
+such loop, and on a machine that does anything else besides, each then waits a time slice of the system:
+measured, a step a hundred times slower. Never use it for a loop that is short.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import torch
+
+WORTH_SHARING = 200_000  # operations below which waking a second thread costs more than it brings
+
+
+@cache
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """One pool a process: a forked one has its parent's pool, but none of the threads."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="specbias")
+
+
+def share(loop: Callable[[int, int], None], size: int, work: int) -> None:
+    """Call ``loop(begin, end)`` for all of ``range(size)``, in as many parts as PyTorch uses threads.
+
+    Parameters
+    ----------
+    loop : callable
+        Must release the interpreter's lock (``njit(nogil=True)``) and write nothing that another part writes.
+    size : int
+    work : int
+        About how many operations the whole loop takes.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> share(lambda begin, end: seen.extend(range(begin, end)), 5, work=10)
+    >>> seen
+    [0, 1, 2, 3, 4]
+    """
+    parts = min(torch.get_num_threads(), size)
+    if parts <= 1 or work < WORTH_SHARING:
+        loop(0, size)
+        return
+    bounds = [size * part // parts for part in range(parts + 1)]
+    results = _pool(parts, os.getpid()).map(loop, bounds[:-1], bounds[1:])
+    list(results)  # waits, and raises what a part has raised
