@@ -68,7 +68,7 @@ def uniform(bound):
     return stats.uniform(-bound, 2 * bound)
 
 
-# name -> distributions of a layer's weights and biases (None: zero) by fan-in, fan-out and whether it is first
+# name -> distributions of a layer's weights and biases (None: zero), from fan-in, fan-out, first or not
 FORMULAS = {
     "pytorch": lambda i, o, first: (uniform(i**-0.5), uniform(i**-0.5)),
     "xavier-normal": lambda i, o, first: (stats.norm(scale=(2 / (i + o)) ** 0.5), None),

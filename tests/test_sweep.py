@@ -14,7 +14,7 @@ from specbias.models import MLP, Circle, generators
 from specbias.training import fit
 from specbias.training.stack import Stack
 from specbias.training.sweep import SweepStack, can_sweep
-from specbias.training.switches import _active
+from specbias.training.sweep_kernels import _active
 
 CPU = torch.device("cpu")
 QUARTERS = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0], [-1.0, -0.0]])
@@ -174,7 +174,7 @@ def test_units_of_any_size(scale):
 
 
 def test_no_unit_is_on_between_two_stretches():
-    """What remains is exactly the bias, here zero, and so off: no round-off of the units that came and went."""
+    """What remains is the bias, here zero, so off: no round-off of the units that came and went."""
     w1, b1 = np.array([[1.0], [-1.0], [-1.0]]) / 3, np.array([-1.0, -1.0, -0.9]) * 0.7
     parameters = [w1, b1, np.full((4, 3), 0.1), np.zeros(4), np.ones((1, 4)), np.ones(1)]
     assert_sweep_is_dense([parameters], np.linspace(-5, 5, 101)[None, :, None], np.ones((1, 101)))

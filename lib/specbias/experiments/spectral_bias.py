@@ -19,7 +19,7 @@ DEEP = ASKER | REPLY | {"hidden": [512] * 4, "epochs": 2000, "seeds": 4}
 
 ON_THE_CIRCLE = {"embedding": "circle", "sampling": "regular"}
 
-SWEEP = ASKER | REPLY | {"epochs": 3000}
+SWEEP = ASKER | REPLY | {"epochs": 3000, "dtype": "float32"}
 TWO_OSCILLATIONS = SWEEP | {"data_range": 6.283185307179586, "points": 628}
 
 SHALLOW = {"runs": 30, "units": 4000, "points": 1001, "learning_rate": 0.01, "seed": 0}

@@ -53,7 +53,8 @@ def thread(
         As in :class:`specbias.models.MLP`, or ``"spread"``: PyTorch's, with the kinks of the first layer
         uniform on the interval.
     epochs, lr, momentum, weight_decay, hidden, activation, optimizer
-        As in :func:`specbias.training.fit` and :class:`specbias.models.MLP`.
+        As in :func:`specbias.training.fit` and :class:`specbias.models.MLP`; only "sgd" has momentum and
+        weight decay, and "lbfgs" no ``lr``.
 
     Returns
     -------
@@ -83,7 +84,7 @@ def thread(
         np.stack([s.x for s in samples]),
         np.stack([s.y for s in samples]),
         optimizer=optimizer,
-        lr=lr,
+        lr=None if optimizer == "lbfgs" else lr,
         epochs=epochs,
         snapshots=snapshot_epochs(epochs, 40),
         evaluate_at=grid,
@@ -168,7 +169,7 @@ def thread_sweep(*, over: str, values: Sequence, progress: bool = True, **settin
             changed = {"data_range": value * period, "points": round(100 * value * period)}
         run = thread(**{**settings, **changed}, progress=progress)
         last = int(run.loss_epoch[-1])
-        kept = run[["fitted", "error", "prediction"]]
+        kept = run[["fitted", "error"]]
         rows.append(kept.assign(seconds_per_epoch=run.seconds / max(last, 1)))
     labels = [" x ".join(map(str, v)) if isinstance(v, (list, tuple)) else v for v in values]
     value = xr.Variable("value", labels)
@@ -235,8 +236,10 @@ def answers(
                 settings, hidden, frequency, data_range, omega, fourier_scale, seed, seeds, dtype
             )
             options = {k: v for k, v in settings.items() if k in ("optimizer", "lr", "momentum")}
+            x, y = np.stack([s.x for s in samples]), np.stack([s.y for s in samples])
+            fit(models, x, y, epochs=1, device=device, progress=False, **options)  # compile: not to be timed
             result = fit(
-                models, np.stack([s.x for s in samples]), np.stack([s.y for s in samples]), epochs=epochs,
+                models, x, y, epochs=epochs,
                 snapshots=[epochs], evaluate_at=grid, stop_below=stop_at**2 * np.mean(samples[0].y ** 2),
                 on_divergence="stop", device=device, progress=progress and f"{name}, sin({frequency:.3g}x)",
                 **options,
