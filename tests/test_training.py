@@ -457,7 +457,7 @@ def test_loops_are_shared_without_gap_or_overlap():
         assert sorted(seen) == list(range(size))
     with pytest.raises(ZeroDivisionError):
         share(lambda begin, end: 1 / 0, 2, work=10**9)
-    z = torch.linspace(-4, 4, 300_001)
+    z = torch.linspace(-4, 4, 1_000_001)
     shared = tanh_(z.clone())
     torch.set_num_threads(1)
     assert torch.equal(shared, tanh_(z.clone()))

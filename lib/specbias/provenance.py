@@ -51,7 +51,7 @@ def provenance(dataset: xr.Dataset, *others: xr.Dataset) -> str:
 
 
 def _provenance_of_several(datasets: tuple[xr.Dataset, ...]) -> str:
-    """Their common parts once; what differs between them is counted or left out, and wall times are added up."""
+    """Their common parts once; what differs is counted or left out, and wall times are added up."""
     lines = [provenance(dataset).split(" · ") for dataset in datasets]
     common = [part for part in lines[0] if all(part in line for line in lines)]
     origins = sorted({dataset.attrs["origin"] for dataset in datasets})
