@@ -14,9 +14,10 @@ peak   Of that call's time, how much would the matrix products alone take, at th
 sweep  Eight seeds of the forum thread's 1-200-200-1 ReLU network on 1500 points by gradient descent: the
        sweep along the points (training.sweep) against matrix products and against plain PyTorch.
 
-Before anything is timed, the losses of both sides are compared. Times are of short blocks of epochs, the sides
-in turn. Of each side the best block counts: on a machine that does other things besides, the mean says how busy
-that was. The medians are given too. What fit does once (checks, copies, snapshots) is not part of a block.
+Before anything is timed, the losses of both sides are compared. Times are of short blocks of epochs, the
+sides in turn. Of each side the best block counts: on a machine that does other things besides, the mean
+says how busy that was. The medians are given too. What fit does once (checks, copies, snapshots) is not
+part of a block.
 """
 
 from __future__ import annotations
