@@ -147,9 +147,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="PyTorch's threads (default: PyTorch's own choice)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there as well")
     options = parser.parse_args()
-    rounds = options.rounds or (10 if options.quick else 60)
-    if rounds < 1 or (options.threads is not None and options.threads < 1):
+    if any(count is not None and count < 1 for count in (options.rounds, options.threads)):
         parser.error("--rounds and --threads must be at least 1")
+    rounds = options.rounds or (10 if options.quick else 60)
     if options.threads:
         torch.set_num_threads(options.threads)
     machine = {

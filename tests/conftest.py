@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hypothesis
+import torch
 
 # Property tests draw the same examples everywhere and are not timed: machines differ, results must not.
 hypothesis.settings.register_profile("specbias", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("specbias")
+
+# The arrays of tests are so small that more threads would only wait for each other.
+torch.set_num_threads(1)
