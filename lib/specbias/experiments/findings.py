@@ -46,6 +46,8 @@ def epochs_in_words(epochs: ArrayLike) -> str:
     --------
     >>> epochs_in_words([10, 20, 40]), epochs_in_words([10, -1, -1]), epochs_in_words([-1, -1])
     ('20 (10 to 40)', '10 in 1 of 3', 'never')
+    >>> epochs_in_words([7, 7])
+    '7'
     """
     epochs = np.asarray(epochs).ravel()
     reached = epochs[epochs >= 0]
@@ -53,6 +55,8 @@ def epochs_in_words(epochs: ArrayLike) -> str:
         return "never"
     if reached.size < epochs.size:
         return f"{np.median(reached):.0f} in {reached.size} of {epochs.size}"
+    if reached.min() == reached.max():
+        return f"{reached[0]:.0f}"
     return f"{np.median(reached):.0f} ({reached.min()} to {reached.max()})"
 
 
