@@ -132,7 +132,7 @@ def centre_first(run: xr.Dataset, frequency: float) -> Finding:
     out they are, by a rank correlation above 0.5.
 
     This criterion was chosen after the runs had been seen. The one written before asked that each of the two
-    outermost half oscillations alone have an error above 70 %; the recorded runs fail it, and SB1 was "partly".
+    outermost half oscillations alone have an error above 70 %; the runs fail it: SB1 was "partly".
     """
     errors = oscillation_errors(run, frequency)
     if errors.centre.size < 6:
