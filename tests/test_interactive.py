@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from browser import chromium_browser
-from specbias.interactive import Line, Panel, scrubber
+from specbias.interactive import Family, Line, Panel, scrubber
 
 FRAMES = [0, 10, 100, 1000, 7500]
 X = np.linspace(-1, 1, 41)
 WAVES = np.array([np.sin((n + 1) * X) / (n + 1) for n in range(5)])
+STEPS = np.array([[np.tanh(4 * n * (X - centre)) for centre in (-0.5, 0, 0.5)] for n in range(1, 6)])
+OPACITY = np.array([[1.0, 0.01, 0.5], [0.8, 0.03, 0.5], [0.6, 0.3, 0.0], [0.4, 0.6, 0.0], [0.2, 1.0, 0.25]])
 DECAYS = np.array([10.0 ** (-(n + 1) * np.arange(1, 11) / 3) for n in range(5)])
 SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
@@ -36,6 +38,14 @@ def example(**options):
         Panel("Spectrum", "k", "amplitude", np.arange(1, 11), [Line("error", DECAYS)], "log", kind="stem"),
     ]
     return scrubber(panels, FRAMES, **({"alt": "A network learns."} | options))
+
+
+def basis(**options):
+    panels = [
+        Panel("Fit", "x", "u", X, [Line("network", WAVES)]),
+        Panel("Basis", "x", "unit", X, [Line("sum", WAVES), Family("units", STEPS, OPACITY)]),
+    ]
+    return scrubber(panels, FRAMES, **({"alt": "The units sharpen."} | options))
 
 
 def payload(shown) -> dict:
@@ -70,6 +80,49 @@ def test_log_axes_are_sent_as_powers_of_ten_and_show_at_least_two():
     )
 
 
+UNIT = st.floats(0, 1)
+
+
+@given(arrays(float, (3, 4, 5), elements=st.floats(-1e6, 1e6)), arrays(float, (3, 4), elements=UNIT))
+def test_a_family_survives_to_half_a_step(values, opacity):
+    shown = scrubber([Panel("a", "x", "y", range(5), [Family("f", values, opacity)])], range(3), alt="a")
+    (panel,) = payload(shown)["panels"]
+    low, high = panel["y"]["range"]
+    assert low < values.min() and values.max() < high
+    (family,) = panel["lines"]
+    assert (family["kind"], family["moves"], family["count"], family["dash"]) == ("line", True, 4, "")
+    half = 0.5 * family["step"] * (1 + 1e-6)
+    np.testing.assert_allclose(decoded(family).reshape(3, 4, 5), values, rtol=0, atol=half)
+    sent = np.frombuffer(base64.b64decode(family["opacity"]), dtype="u1").reshape(3, 4)
+    np.testing.assert_allclose(sent / 255, opacity, rtol=0, atol=0.5 / 255 + 1e-12)
+
+
+def test_a_family_that_keeps_its_shape_is_sent_once():
+    lines = [Line("first", X), Family("f", STEPS[0], OPACITY, x=2 * X)]
+    _, family = payload(scrubber([Panel("a", "x", "y", X, lines)], FRAMES, alt="a"))["panels"][0]["lines"]
+    assert family["moves"] is False and family["x"] == pytest.approx(2 * X, rel=1e-5)
+    np.testing.assert_allclose(decoded(family), STEPS[0], atol=family["step"])
+
+
+def test_the_axis_fits_what_is_finite_in_a_family_and_the_rest_are_gaps():
+    y = np.array([[[1.0, np.nan, 3.0], [np.inf, -20.0, 7.0]]])
+    family = Family("f", y, [[1, 1]])
+    (linear,) = payload(scrubber([Panel("a", "x", "y", range(3), [family])], [0], alt="a"))["panels"]
+    assert linear["y"]["range"] == pytest.approx([-21.35, 8.35])
+    np.testing.assert_array_equal(np.isnan(decoded(linear["lines"][0])), [[0, 1, 0], [1, 0, 0]])
+    (log,) = payload(scrubber([Panel("a", "x", "y", range(3), [family], "log")], [0], alt="a"))["panels"]
+    assert log["y"]["range"] == [-1, 1]
+    np.testing.assert_array_equal(np.isnan(decoded(log["lines"][0])), [[0, 1, 0], [1, 1, 0]])
+
+
+def test_families_and_lines_of_one_name_share_a_colour():
+    fit, of_basis = payload(basis())["panels"]
+    again = Panel("Again", "x", "unit", X, [Line("other", X), Family("network", STEPS, OPACITY)])
+    network = payload(scrubber([Panel("a", "x", "y", X, [Line("network", X)]), again], FRAMES, alt="a"))
+    assert network["panels"][1]["lines"][1]["color"] == fit["lines"][0]["color"]
+    assert len({line["color"] for line in [*fit["lines"], *of_basis["lines"]]}) == 3
+
+
 def test_values_far_outside_the_given_range_do_not_blur_those_inside():
     panel = Panel("a", "x", "y", range(3), [Line("l", [1e300, 0.5, -1e300])], y_range=(0, 1))
     (panel,) = payload(scrubber([panel], [0], alt="a"))["panels"]
@@ -88,10 +141,19 @@ def test_a_full_scrubber_stays_small():
     assert len(scrubber(panels, range(100), alt="a").html) < 500_000
 
 
+def test_a_basis_of_25_units_over_60_epochs_stays_within_the_limit():
+    rng = np.random.default_rng(0)
+    family = Family("basis", rng.normal(size=(60, 25, 126)), rng.random((60, 25)))
+    panel = Panel("Basis", "x", "unit", np.arange(126) / 7, [family])
+    assert len(scrubber([panel], range(60), alt="a").html) < 600_000
+
+
 def test_text_cannot_break_out_of_the_page():
     evil = '</script><b>"&'
-    shown = scrubber([Panel(evil, evil, evil, [0, 1], [Line(evil, [0, 1])])], [evil], label=evil, alt=evil)
+    lines = [Line(evil, [0, 1]), Family(evil + "2", [[0, 1]], [[1]])]
+    shown = scrubber([Panel(evil, evil, evil, [0, 1], lines)], [evil], label=evil, alt=evil)
     assert payload(shown)["panels"][0]["title"] == evil
+    assert payload(shown)["panels"][0]["lines"][1]["name"] == evil + "2"
     assert "<b>" not in shown.html.replace("\\u003c", "")
 
 
@@ -112,6 +174,25 @@ def test_text_cannot_break_out_of_the_page():
         ({"y_range": (0, 1), "y_scale": "log"}, "y_range must be 0 < low"),
         ({"lines": [Line("l", [-1, 0])], "y_scale": "log"}, "no value that can be drawn"),
         ({"cursor": [1, 2, 3]}, r"cursor must have shape \(2,\), got \(3,\)"),
+        *(
+            ({"lines": [Family("f", np.zeros(y), np.zeros(opacity))]}, r"panel 'p', line 'f': " + message)
+            for y, opacity, message in (
+                ((3, 4, 2), (2, 4), r"y must have shape \(2, lines, 2\) or \(lines, 2\) .* got \(3, 4, 2\)"),
+                ((2, 4, 5), (2, 4), r"y must have shape .* got \(2, 4, 5\)"),
+                ((2,), (2, 4), r"y must have shape .* got \(2,\)"),
+                ((2, 0, 2), (2, 0), r"y must have shape .* at least one .* got \(2, 0, 2\)"),
+                ((2, 4, 2), (2, 3), r"opacity must have shape \(2, 4\), got \(2, 3\)"),
+                ((4, 2), (4,), r"opacity must have shape \(2, 4\), got \(4,\)"),
+            )
+        ),
+        *(
+            (
+                {"lines": [Family("f", np.zeros((1, 2)), [[0.5], [opacity]])]},
+                rf"'p', line 'f': opacity must lie in \[0, 1\], got {opacity}",
+            )
+            for opacity in (-0.1, 1.5, np.nan)
+        ),
+        ({"lines": [Family("f", [[np.nan, np.inf]], [[1], [1]])]}, "no value that can be drawn"),
     ],
 )
 def test_bad_panels_are_named(change, message):
@@ -191,7 +272,10 @@ def axis_map(image, axis: str, *, log: bool = False) -> np.poly1d:
 
 def drawn(image, name: str) -> np.ndarray:
     """Pixel coordinates of the line, the points or the stems' heads of a series."""
-    d = image.locator(f'path[data-name="{name}"]').get_attribute("d")
+    return coordinates(image.locator(f'path[data-name="{name}"]').get_attribute("d"))
+
+
+def coordinates(d: str) -> np.ndarray:
     stems = re.findall(r"M([\d.-]+),[\d.-]+V([\d.-]+)", d)
     return np.array(stems or re.findall(r"[ML]([\d.-]+),([\d.-]+)", d), dtype=float)
 
@@ -225,6 +309,57 @@ def test_the_keyboard_moves_through_the_frames(open_page):
         assert readout.text_content() == str(FRAMES[frame])
         assert slider.get_attribute("aria-valuetext") == f"epoch {FRAMES[frame]}"
         assert_frame(page, frame)
+
+
+def assert_family(page, frame: int) -> None:
+    """Every line of the family that shows is that frame's, to a third of a pixel; the faint ones are not."""
+    image = images(page).nth(1)
+    paths = image.locator("g[data-name=units] path")
+    opacity = [float(path.get_attribute("stroke-opacity")) for path in paths.all()]
+    np.testing.assert_allclose(opacity, OPACITY[frame], atol=0.003)
+    to_x, to_y = axis_map(image, "x"), axis_map(image, "y")
+    for path, y, shows in zip(paths.all(), STEPS[frame], OPACITY[frame] > 0.02, strict=True):
+        points = coordinates(path.get_attribute("d"))
+        assert len(points) == (len(X) if shows else 0)
+        if shows:
+            np.testing.assert_allclose(to_x(points[:, 0]), X, atol=abs(to_x[1]) / 3)
+            np.testing.assert_allclose(to_y(points[:, 1]), y, atol=abs(to_y[1]) / 3)
+
+
+def test_a_family_moves_and_fades_with_the_slider(open_page):
+    page = open_page(basis(start=0), width=700)
+    assert_family(page, 0)
+    slider = page.get_by_role("slider")
+    for key, frame in (("ArrowRight", 1), ("ArrowRight", 2), ("End", 4), ("ArrowLeft", 3)):
+        slider.press(key)
+        assert_family(page, frame)
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.wait_for_timeout(150)
+    assert_family(page, 3)
+
+
+def test_a_family_has_one_colour_and_one_legend_entry(open_page):
+    page = open_page(basis())
+    assert page.locator(".scrubber-legend li").all_text_contents() == ["network", "sum", "units"]
+    group = images(page).nth(1).locator("g[data-name=units]")
+    assert [group.get_attribute(name) for name in ("fill", "stroke-width", "stroke-dasharray")] == [
+        "none",
+        "1.2",
+        "",
+    ]
+    sample = page.locator(".scrubber-legend li").nth(2).locator("path").first
+    assert sample.get_attribute("stroke") == group.get_attribute("stroke")
+
+
+def test_a_family_that_keeps_its_shape_only_fades(open_page):
+    family = Family("units", [[0, 1, np.nan, 2]], [[1.0], [0.5]])
+    page = open_page(scrubber([Panel("a", "x", "y", range(4), [family])], [0, 1], alt="a", start=0))
+    path = images(page).first.locator("g[data-name=units] path")
+    before = path.get_attribute("d")
+    assert re.sub("[^ML]", "", before) == "MLM"  # a gap lifts the pen
+    page.get_by_role("slider").press("End")
+    assert path.get_attribute("d") == before
+    assert float(path.get_attribute("stroke-opacity")) == pytest.approx(0.5, abs=0.003)
 
 
 def test_the_last_frame_comes_first_and_the_cursor_moves(open_page):

@@ -3,6 +3,7 @@
   "use strict";
   const GAP = 65535;
   const CHARACTER = 7; // width of a letter at 12 px, on the safe side
+  const FAINTEST = 0.02; // opacity from which a line of a family is drawn
   const MARKERS = [ // as drawn from the point itself: circle, square, triangle, diamond, triangle down, plus
     "m-3,0a3,3 0 1,0 6,0a3,3 0 1,0 -6,0", "m-3,-3h6v6h-6z", "m0,-4l3.6,6.4h-7.2z",
     "m0,-4l4,4l-4,4l-4,-4z", "m0,4l3.6,-6.4h-7.2z", "m-1,-3.5h2v2.5h2.5v2h-2.5v2.5h-2v-2.5h-2.5v-2h2.5z",
@@ -63,18 +64,21 @@
     }
   }
 
+  const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+
   function decode(line) {
-    const bytes = Uint8Array.from(atob(line.y), (c) => c.charCodeAt(0));
-    return { ...line, steps: new Uint16Array(bytes.buffer) };
+    const steps = new Uint16Array(bytesOf(line.y).buffer);
+    return { ...line, steps, opacities: line.opacity && bytesOf(line.opacity) };
   }
 
-  function pathOf(line, frame, toX, toY, base) {
-    const n = line.x.length, offset = line.moves ? frame * n : 0;
+  // `row` counts the lines of a family, frame after frame; other lines have one row per frame.
+  function pathOf(line, row, xs, toY, base) {
+    const n = xs.length, offset = row * n;
     let d = "", pen = "M";
     for (let i = 0; i < n; i++) {
       const step = line.steps[offset + i];
       if (step === GAP) { pen = "M"; continue; }
-      const x = toX(line.x[i]).toFixed(2), y = toY(line.low + step * line.step).toFixed(2);
+      const x = xs[i], y = toY(line.low + step * line.step).toFixed(2);
       if (line.kind === "line") { d += `${pen}${x},${y}`; pen = "L"; }
       else if (line.kind === "stem") d += `M${x},${base}V${y}${MARKERS[line.marker]}`;
       else d += `M${x},${y}${MARKERS[line.marker]}`;
@@ -87,6 +91,24 @@
     "stroke-width": line.kind === "line" ? line.width : 1.2,
     "stroke-dasharray": line.dash, "stroke-linejoin": "round",
   });
+
+  // Adds a line, or all of a family; returns the function that draws a frame.
+  function addLine(line, parent, toX, toY, base) {
+    const xs = line.x.map((x) => toX(x).toFixed(2));
+    const look = { ...strokeOf(line), "data-name": line.name };
+    if (!line.opacities) {
+      const path = element("path", look, parent);
+      return (frame) => path.setAttribute("d", pathOf(line, line.moves ? frame : 0, xs, toY, base));
+    }
+    const group = element("g", look, parent);
+    const paths = Array.from({ length: line.count }, () => element("path", {}, group));
+    return (frame) => paths.forEach((path, i) => {
+      const opacity = line.opacities[frame * line.count + i] / 255;
+      const row = (line.moves ? frame * line.count : 0) + i;
+      path.setAttribute("d", opacity < FAINTEST ? "" : pathOf(line, row, xs, toY, base));
+      path.setAttribute("stroke-opacity", opacity.toFixed(3));
+    });
+  }
 
   // Draws the axes for the width there is now; returns the function that draws a frame.
   function layOut(panel, svg) {
@@ -126,9 +148,9 @@
     const inside = element("svg", { ...box, viewBox: Object.values(box).join(" "), overflow: "hidden" }, svg);
     const zero = panel.y.scale === "log" ? bottom : Math.min(bottom, Math.max(top, toY(0)));
     const cursor = panel.cursor && element("path", { stroke: "currentColor", "stroke-dasharray": "2 2" }, inside);
-    const paths = panel.lines.map((line) => element("path", { ...strokeOf(line), "data-name": line.name }, inside));
+    const lines = panel.lines.map((line) => addLine(line, inside, toX, toY, zero.toFixed(2)));
     return (frame) => {
-      panel.lines.forEach((line, i) => paths[i].setAttribute("d", pathOf(line, frame, toX, toY, zero.toFixed(2))));
+      lines.forEach((draw) => draw(frame));
       if (cursor) cursor.setAttribute("d", panel.cursor[frame] === null ? "" : `M${toX(panel.cursor[frame])},${top}V${bottom}`);
     };
   }
@@ -139,8 +161,14 @@
     for (const [name, line] of lines) {
       const item = document.createElement("li");
       const sample = element("svg", { viewBox: "0 0 30 12", width: 30, "aria-hidden": "true" }, item);
-      const d = line.kind === "line" ? "M0,6H30" : "M15,6" + MARKERS[line.marker];
-      element("path", { d, ...strokeOf(line) }, sample);
+      if (line.opacities) { // neighbours, some fainter: the one entry stands for many lines
+        for (const [y, opacity] of [[6.5, 1], [2.5, 0.6], [10.5, 0.35]]) {
+          element("path", { d: `M0,${y}H30`, ...strokeOf(line), "stroke-opacity": opacity }, sample);
+        }
+      } else {
+        const d = line.kind === "line" ? "M0,6H30" : "M15,6" + MARKERS[line.marker];
+        element("path", { d, ...strokeOf(line) }, sample);
+      }
       item.append(name);
       list.append(item);
     }
