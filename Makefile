@@ -30,7 +30,7 @@ serve: $(READY) ## show the site in a browser, building it first if there is non
 	@$(BIN)/specbias serve
 
 bench: $(READY) ## time the library against its peers (benchmarks/README.md)
-	@set -e; for question in benchmarks/*.py; do echo "== $$question"; $(BIN)/python $$question; done
+	@set -e; for question in benchmarks/[!_]*.py; do echo "== $$question"; $(BIN)/python $$question; done
 
 lock: $(READY) ## renew the exact versions of requirements.txt within the bounds of pyproject.toml
 	@rm -rf _build/lock && $(BIN)/python -m venv _build/lock

@@ -13,7 +13,7 @@ import xarray as xr
 from scipy import stats
 
 from specbias.experiments import REGISTRY, common, run
-from specbias.experiments.thread import METHODS, _spread_kinks, thread, thread_sweep
+from specbias.experiments.thread import METHODS, thread, thread_sweep
 from specbias.models import MLP
 from specbias.recorded import canonical_json, results_folder
 
@@ -86,9 +86,9 @@ def test_thread(changes):
 
 
 def test_spread_kinks_are_uniform_and_all_else_is_as_it_was():
-    (net,) = nets = [MLP(1, (2000, 3), activation="relu")]
+    net = MLP(1, (2000, 3), activation="relu")
     before = copy.deepcopy(net)
-    _spread_kinks(nets, 15.0, seed=0)
+    common.spread_kinks(net, -7.5, 7.5, seed=0)
     kinks = (-net.layers[0].bias / net.layers[0].weight[:, 0]).detach().numpy()
     assert stats.kstest(kinks, stats.uniform(-7.5, 15).cdf).pvalue > 1e-3
     net.layers[0].bias.data.copy_(before.layers[0].bias)

@@ -19,6 +19,7 @@ CURVES = {
     "sqrt": (targets.sequential_sine("sqrt"), lambda x: sqrt(x) * sin(26 * pi * x)),
     "bump": (targets.sequential_sine("bump"), lambda x: 4 * x * (1 - x) * sin(26 * pi * x)),
     "bowl": (targets.sequential_sine("bowl", 5, 40), lambda x: 4 * (x - 0.5) ** 2 * sin(10 * pi * x)),
+    "half": (targets.sequential_sine("none", 13.5), lambda x: sin(27 * pi * x)),
     "lecture": (targets.lecture_curve(), lambda x: sin(2 * x + 1) + 0.2 * exp(1.3 * x)),
     "wang-lai": (targets.wang_lai_curve(), lambda t: log(t + 2) * cos(2 * t + t * t * t)),
 }
@@ -162,18 +163,36 @@ class TestSequentialSine:
         x = targets.sequential_sine(points=500).x[:, 0]
         np.testing.assert_allclose(x, [(2 * j + 1) / 1000 for j in range(500)], atol=1e-15)
 
+    @pytest.mark.parametrize("wavenumber", [0.5, 1, 13.5, 20.0, 249.5, np.int64(3), np.float32(2.5)])
+    def test_whole_and_half_wavenumbers(self, wavenumber):
+        target = targets.sequential_sine("none", wavenumber)
+        assert target.formula == rf"\sin({round(2 * wavenumber)}\pi x)"
+        assert target.frequencies == (pytest.approx(2 * pi * wavenumber),)
+        assert target.period == (1.0 if wavenumber in (1, 20, 3) else None)
+        assert targets.sequential_sine("sqrt", wavenumber).period is None
+
     def test_magnitudes_of_bump_and_bowl_differ_only_at_13(self):
         """What the text says of its Fig. 6; it follows from bump + bowl = 1, as 4x(1-x) + 4(x-1/2)² = 1."""
         bump, bowl = (spectra.amplitudes(targets.sequential_sine(name).y) for name in ("bump", "bowl"))
         assert np.flatnonzero(np.abs(bump - bowl) > 1e-12).tolist() == [13]
 
     @pytest.mark.parametrize(
-        ("arguments", "name"),
-        [(("ramp",), "envelope"), (("none", 0), "wavenumber"), (("none", 250), "wavenumber")],
+        ("arguments", "message"),
+        [
+            (("ramp",), "envelope must be one of none, sqrt, bump, bowl"),
+            (("none", 0), "wavenumber must be positive"),
+            (("none", 13.25), "wavenumber must be a whole number or a half, got 13.25"),
+            (("none", 250), "wavenumber must be below half the number of points, 500, got 250"),
+            (("none", 2.5, 5), "wavenumber must be below half the number of points, 5, got 2.5"),
+        ],
     )
-    def test_bad_arguments_are_named(self, arguments, name):
-        with pytest.raises(ValueError, match=f"{name} must"):
+    def test_bad_arguments_are_named(self, arguments, message):
+        with pytest.raises(ValueError, match=message):
             targets.sequential_sine(*arguments)
+
+    def test_a_wavenumber_is_a_number(self):
+        with pytest.raises(TypeError, match="wavenumber must be a number, got '13'"):
+            targets.sequential_sine("none", "13")
 
 
 class TestCheckerboard:

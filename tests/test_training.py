@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from specbias.models import ACTIVATIONS, MLP, Circle, Rescale, generators
-from specbias.training import LOSSES, TrainingDiverged, fit
+from specbias.training import LOSSES, TrainingDiverged, fit, fused
 from specbias.training.stack import Stack
 from specbias.training.tanh import tanh_
 from specbias.training.threads import share
@@ -68,9 +68,10 @@ OPTIMIZER_SETTINGS = [
 ]
 
 
+@pytest.mark.parametrize("engine", ["auto", "dense"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(("optimizer", "options"), OPTIMIZER_SETTINGS, ids=lambda value: str(value)[:60])
-def test_many_networks_at_once_are_plain_pytorch_one_by_one(activation, optimizer, options):
+def test_many_networks_at_once_are_plain_pytorch_one_by_one(activation, optimizer, options, engine):
     random = np.random.default_rng(0)
     x, y = random.uniform(-1, 1, (3, 30)), random.normal(size=(3, 30))
     nets = networks(3, activation=activation, omega=1.5)
@@ -81,6 +82,7 @@ def test_many_networks_at_once_are_plain_pytorch_one_by_one(activation, optimize
         optimizer=optimizer,
         epochs=30,
         snapshots=[0, 7, 30],
+        engine=engine,
         progress=False,
         **options,
     )
@@ -111,10 +113,11 @@ def test_adadelta_leaves_plain_pytorch_only_as_that_leaves_itself(activation):
     assert (worst_ours <= 1e-13 + 1000 * worst_plain).all()
 
 
+@pytest.mark.parametrize("engine", ["auto", "dense"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_float32_agrees_to_its_round_off(activation):
+def test_float32_agrees_to_its_round_off(activation, engine):
     (net,) = networks(1, (30, 30), activation=activation, dtype=torch.float32)
-    result = fit(net, X, Y, optimizer="sgd", lr=0.02, epochs=50, progress=False)
+    result = fit(net, X, Y, optimizer="sgd", lr=0.02, epochs=50, engine=engine, progress=False)
     losses, _, trained = plain_training(net, X, Y, "sgd", 50, lr=0.02)
     assert result.model.dtype == torch.float32
     np.testing.assert_allclose(result.loss, losses, rtol=1e-5)
@@ -229,10 +232,12 @@ def test_points_far_from_zero_keep_their_digits_through_an_embedding():
     np.testing.assert_allclose(far.loss, near.loss, rtol=1e-6)
 
 
-def test_snapshots_in_any_order_at_any_points():
+@pytest.mark.parametrize("engine", ["fused", "dense"])
+def test_snapshots_in_any_order_at_any_points(engine):
     (net,) = networks(1)
     grid = np.linspace(-2, 2, 13)
-    result = fit(net, X, Y, epochs=6, snapshots=[6, 0, 3, 3], evaluate_at=grid, progress=False)
+    settings = {"evaluate_at": grid, "engine": engine, "progress": False}
+    result = fit(net, X, Y, epochs=6, snapshots=[6, 0, 3, 3], **settings)
     assert result.snapshots.epoch.values.tolist() == [0, 3, 6]
     assert dict(result.snapshots.sizes) == {"epoch": 3, "point": 13}
     np.testing.assert_array_equal(result.snapshots.x, grid)
@@ -252,33 +257,43 @@ def test_no_epochs():
         )
 
 
-def test_given_networks_stay_as_they_are_also_when_interrupted(monkeypatch):
+# what either engine does at every epoch: the fused one, if its calls are that short
+EVERY_EPOCH = {"dense": (Stack, "gradient"), "fused": (fused.FusedSteps, "advance")}
+
+
+@pytest.mark.parametrize("engine", EVERY_EPOCH)
+def test_given_networks_stay_as_they_are_also_when_interrupted(engine, monkeypatch):
     nets = networks(2)
     before = copy.deepcopy(nets)
-    expected = fit(nets, X, Y, epochs=5, progress=False).loss
-    original, calls = Stack.gradient, []
+    settings = {"epochs": 5, "lr": 0.1, "engine": engine, "progress": False}
+    expected = fit(nets, X, Y, **settings).loss
+    owner, name = EVERY_EPOCH[engine]
+    original, calls = getattr(owner, name), []
 
-    def interrupted(self, factor):
-        calls.append(factor)
+    def interrupted(*arguments):
+        calls.append(arguments)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        original(self, factor)
+        return original(*arguments)
 
-    monkeypatch.setattr(Stack, "gradient", interrupted)
+    monkeypatch.setattr(owner, name, interrupted)
+    monkeypatch.setattr(fused, "NANOSECONDS_PER_CALL", 1)
     with pytest.raises(KeyboardInterrupt):
-        fit(nets, X, Y, epochs=5, progress=False)
+        fit(nets, X, Y, **settings)
     monkeypatch.undo()
     for a, b in zip(nets, before, strict=True):
         assert_same_network(a, b, 0)
-    np.testing.assert_array_equal(fit(nets, X, Y, epochs=5, progress=False).loss, expected)
+    np.testing.assert_array_equal(fit(nets, X, Y, **settings).loss, expected)
 
 
 @pytest.mark.parametrize(
     ("optimizer", "options"),
     [("adam", {"lr": 1e-2}), ("sgd", {"lr": 0.02, "momentum": 0.9}), ("adadelta", {"lr": 1.0})],
 )
-@pytest.mark.parametrize("activation", ["tanh", "relu"])  # relu: by the sweep
-def test_a_network_that_stops_leaves_the_others_alone(optimizer, options, activation):
+@pytest.mark.parametrize(
+    ("activation", "engine"), [("tanh", "auto"), ("tanh", "dense"), ("relu", "auto")]
+)  # auto: by the compiled loop, except Adadelta, and by the sweep
+def test_a_network_that_stops_leaves_the_others_alone(optimizer, options, activation, engine):
     nets = networks(4, activation=activation)
     losses = [plain_training(net, X, Y, optimizer, 40, **options)[0] for net in nets]
     goal = sorted(loss.min() for loss in losses)[1] * 1.02  # two of them reach it, at two epochs
@@ -290,6 +305,7 @@ def test_a_network_that_stops_leaves_the_others_alone(optimizer, options, activa
         epochs=40,
         stop_below=goal,
         snapshots=[0, 39, 40],
+        engine=engine,
         progress=False,
         **options,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from specbias.models import MLP
+
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -31,3 +33,20 @@ def first_below(loss: np.ndarray, threshold: float) -> np.ndarray:
     """
     below = loss < threshold
     return np.where(below.any(axis=1), below.argmax(axis=1), -1)
+
+
+def spread_kinks(model: MLP, low: float, high: float, seed: int) -> None:
+    """Set the first layer's biases, and no more, so that the places ``-b/w`` are uniform on the interval.
+
+    Examples
+    --------
+    >>> model = MLP(1, (100,), generator=torch.Generator().manual_seed(0))
+    >>> spread_kinks(model, 2.0, 3.0, seed=0)
+    >>> places = -model.layers[0].bias / model.layers[0].weight[:, 0]
+    >>> bool((places > 1.999).all() and (places < 3.001).all())
+    True
+    """
+    layer = model.layers[0]
+    places = np.random.default_rng(seed).uniform(low, high, layer.bias.numel())
+    with torch.no_grad():
+        layer.bias.copy_(-layer.weight[:, 0] * torch.from_numpy(places).to(layer.weight.dtype))

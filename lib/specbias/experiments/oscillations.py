@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from scipy.stats import spearmanr
+
+from specbias.experiments.order import half_oscillation_errors, rank_correlation
 
 DIVERGED = 1e3
 """A relative error above which nothing is left of a fit."""
@@ -37,19 +38,12 @@ def oscillation_errors(run: xr.Dataset, frequency: float) -> xr.DataArray:
     >>> oscillation_errors(run, 2.0).values.round(6).tolist()
     [[[1.0, 1.0, 1.0, 1.0]]]
     """
-    half, x, target = np.pi / frequency, run.x.values, run.target.values
-    residual = run.prediction.values.astype(float) - target
-    residual = np.where(np.abs(residual) < DIVERGED, residual, np.inf)
-    first, last = int(np.ceil(x[0] / half - 1e-9)), int(np.floor(x[-1] / half + 1e-9))
-    centres, errors = [], []
-    for number in range(first, last):
-        inside = (x > half * number + 1e-9) & (x < half * (number + 1) - 1e-9)
-        if np.count_nonzero(inside) >= 3:
-            centres.append(half * (number + 0.5))
-            power = np.mean(target[inside] ** 2)
-            errors.append(np.sqrt(np.mean(residual[..., inside] ** 2, axis=-1) / power))
+    x, target = run.x.values, run.target.values
+    prediction = run.prediction.values.astype(float)
+    prediction = np.where(np.abs(prediction - target) < DIVERGED, prediction, np.inf)
+    errors, centres = half_oscillation_errors(prediction, target, x, frequency, (x[0], x[-1]))
     return xr.DataArray(
-        np.stack(errors, axis=-1) if errors else np.empty((*residual.shape[:2], 0)),
+        errors,
         dims=("seed", "epoch", "centre"),
         coords={"centre": centres} | ({"epoch": run.epoch} if "epoch" in run.coords else {}),
     )
@@ -90,12 +84,6 @@ def fanning_out(errors: xr.DataArray, below: float = 0.5) -> float:
     >>> round(fanning_out(errors), 6)
     1.0
     """
-    distance = np.abs(errors.centre.values)
-    if np.unique(distance).size < 2:
-        return float("nan")
-    correlations = [
-        spearmanr(distance, epochs).statistic
-        for epochs in first_fitted(errors, below)
-        if np.unique(epochs).size > 1
-    ]
-    return float(np.median(correlations)) if correlations else float("nan")
+    correlations = rank_correlation(np.abs(errors.centre.values), first_fitted(errors, below))
+    told = correlations[~np.isnan(correlations)]
+    return float(np.median(told)) if told.size else float("nan")

@@ -6,12 +6,11 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 import xarray as xr
 from numpy.polynomial import Chebyshev
 
 from specbias import targets
-from specbias.experiments.common import DTYPES, first_below, snapshot_epochs
+from specbias.experiments.common import DTYPES, first_below, snapshot_epochs, spread_kinks
 from specbias.models import MLP, Circle, FourierFeatures, Rescale, generators
 from specbias.training import Fit, fit
 
@@ -75,7 +74,8 @@ def thread(
         for g in generators(range(seed, seed + seeds))
     ]  # fmt: skip
     if init == "spread":
-        _spread_kinks(models, data_range, seed)
+        for index, model in enumerate(models):
+            spread_kinks(model, -data_range / 2, data_range / 2, seed + index)
     grid = np.linspace(-data_range / 2, data_range / 2, PLOTTED_POINTS)
     power = float(np.mean([np.mean(s.y**2) for s in samples]))
     options = {"momentum": momentum, "weight_decay": weight_decay} if optimizer == "sgd" else {}
@@ -95,16 +95,6 @@ def thread(
         **options,
     )
     return _thread_dataset(result, samples[0].function(grid), power, seed)
-
-
-def _spread_kinks(models: list[MLP], data_range: float, seed: int) -> None:
-    """Set the first layers' biases, and no more, so that the kinks are uniform on the interval."""
-    with torch.no_grad():
-        for index, model in enumerate(models):
-            layer = model.layers[0]
-            random = np.random.default_rng(seed + index)
-            places = random.uniform(-data_range / 2, data_range / 2, layer.bias.numel())
-            layer.bias.copy_(-layer.weight[:, 0] * torch.from_numpy(places).to(layer.weight.dtype))
 
 
 def _thread_dataset(result: Fit, target: np.ndarray, power: float, seed: int) -> xr.Dataset:

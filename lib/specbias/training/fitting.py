@@ -11,6 +11,7 @@ from tqdm import tqdm
 from specbias._checks import check_choice
 from specbias.models import MLP
 from specbias.training.data import Data
+from specbias.training.fused import FusedStack, can_fuse, descend_fused
 from specbias.training.lbfgs import check_lbfgs, minimise_stack
 from specbias.training.options import (
     LOSSES,
@@ -38,6 +39,7 @@ def fit(
     loss: str = "mse",
     snapshots: Sequence[int] = (),
     evaluate_at=None,
+    keep_models: bool = False,
     stop_below: float | None = None,
     on_divergence: str = "raise",
     engine: str = "auto",
@@ -71,14 +73,18 @@ def fit(
         network has stopped its last prediction stands.
     evaluate_at : array_like, optional
         Points of the snapshots, ``(m, d)``, ``(m,)`` or ``(S, m, d)``; by default those of ``x``.
+    keep_models : bool
+        Keep the networks of the snapshots, too, for all that a prediction does not tell.
     stop_below : float, optional
         A network stops at the first epoch whose loss is below this.
     on_divergence : {"raise", "stop"}
         Whether a loss that is no longer finite raises, or only ends that network.
-    engine : {"auto", "dense", "sweep"}
-        How gradients are computed: by matrix products, or, for ReLU networks with two hidden layers on a
-        line or circle, by one sweep along the points (``training.sweep``), the same to round-off and far
-        cheaper. ``"auto"`` sweeps where that is possible.
+    engine : {"auto", "dense", "sweep", "fused"}
+        How gradients are computed: by matrix products over all networks; for ReLU networks with two hidden
+        layers on a line or circle, by one sweep along the points (``training.sweep``); for smooth activations
+        under gradient descent or Adam, in one compiled loop that a network does not leave
+        (``training.fused``). All are the same to round-off; the last two need the CPU and are far cheaper
+        there. ``"auto"`` takes one of them where that is possible.
     device : str
         ``"auto"`` is a CUDA device if there is one, else the CPU.
     progress : bool or str
@@ -119,8 +125,8 @@ def fit(
     snapshots = check_snapshots(snapshots, epochs)
     device = choose_device(device)
     data = Data(models, x, y, evaluate_at, device)
-    stack = _choose_engine(engine, models, data.inputs, device)(models, device)
-    recorder = Recorder(models, data, epochs, snapshots, stack)
+    stack = _choose_engine(engine, models, data.inputs, optimizer, options, device)(models, device)
+    recorder = Recorder(models, data, epochs, snapshots, stack, keep_models)
     factor = LOSSES[loss](data.targets.shape[1])
     plural = "s" if len(models) > 1 else ""
     label = progress if isinstance(progress, str) else f"{optimizer}, {len(models)} network{plural}"
@@ -131,22 +137,35 @@ def fit(
     ):
         if optimizer == "lbfgs":
             minimise_stack(recorder, factor, epochs, stop_below, on_divergence, bar, **options)
+        elif isinstance(stack, FusedStack):
+            descend_fused(recorder, factor, optimizer, lr, options, epochs, stop_below, on_divergence, bar)
         else:
             steps = _Steps(optimizer, lr, options, stack)
             _descend(recorder, factor, steps, epochs, stop_below, on_divergence, bar)
     return recorder.result(time.perf_counter() - start, single=isinstance(model, MLP))
 
 
-def _choose_engine(engine: str, models: list[MLP], inputs: torch.Tensor, device: torch.device) -> type[Stack]:
-    check_choice("engine", engine, ("auto", "dense", "sweep"))
-    possible = engine != "dense" and can_sweep(models, inputs, device)
-    if engine == "sweep" and not possible:
+def _choose_engine(
+    engine: str, models: list[MLP], inputs: torch.Tensor, optimizer: str, options: dict, device: torch.device
+) -> type[Stack]:
+    check_choice("engine", engine, ("auto", "dense", "sweep", "fused"))
+    if engine in ("auto", "sweep") and can_sweep(models, inputs, device):
+        return SweepStack
+    if engine in ("auto", "fused") and can_fuse(models, optimizer, options, device):
+        return FusedStack
+    if engine == "sweep":
         raise ValueError(
             "engine='sweep' needs ReLU networks with two hidden layers, one input or a point on the circle, "
             f"omega=1 and the CPU; got {models[0].activation}, hidden={models[0].hidden}, "
             f"{inputs.shape[2]} inputs, omega={models[0].omega:g}, {device}"
         )
-    return SweepStack if possible else Stack
+    if engine == "fused":
+        raise ValueError(
+            "engine='fused' needs tanh, sin or sigmoid, adam (not amsgrad) or sgd, the CPU, and either one "
+            f"input or as many networks as threads; got {models[0].activation}, {optimizer}, {device}, "
+            f"{len(models)} networks with {inputs.shape[2]} inputs"
+        )
+    return Stack
 
 
 def _descend(

@@ -86,7 +86,10 @@ class _Problem:
         recorder.loss[self.epoch, self.index] = loss
         if self.epoch in recorder.column:
             prediction = self.stack(self.evaluated)[0, :, 0].cpu()
-            recorder.predictions[self.index, recorder.column[self.epoch]] = prediction
+            column = recorder.column[self.epoch]
+            recorder.predictions[self.index, column] = prediction
+            if recorder.kept:
+                recorder.kept[self.index][column] = self.stack.export(0, recorder.models[self.index])
         if self.epoch:
             self.bar.update()
         if self.stop_below is not None and loss < self.stop_below:

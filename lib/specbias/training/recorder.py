@@ -53,6 +53,9 @@ class Fit:
     seconds : float
         Wall time of the training.
     device : str
+    snapshot_models : list
+        With ``keep_models``, the networks at the epochs of the snapshots, ``[model][epoch]`` (``[epoch]`` if
+        only one network was given); else empty.
     """
 
     models: list[MLP]
@@ -62,6 +65,7 @@ class Fit:
     diverged: np.ndarray
     seconds: float
     device: str
+    snapshot_models: list
 
     @property
     def model(self) -> MLP:
@@ -83,7 +87,13 @@ class Recorder:
     """Keeps losses and snapshots of all networks while ``stack`` shrinks to those still in training."""
 
     def __init__(
-        self, models: Sequence[MLP], data: Data, epochs: int, snapshots: Sequence[int], stack: Stack
+        self,
+        models: Sequence[MLP],
+        data: Data,
+        epochs: int,
+        snapshots: Sequence[int],
+        stack: Stack,
+        keep_models: bool = False,
     ):
         self.models, self.data, self.stack = models, data, stack
         self.column = {epoch: column for column, epoch in enumerate(snapshots)}
@@ -94,13 +104,20 @@ class Recorder:
         self.diverged = torch.zeros(count, dtype=torch.bool, device=device)
         self.predictions = torch.full((count, len(snapshots), points), torch.nan, dtype=stack.dtype)
         self.trained: list[MLP | None] = [None] * count
+        self.kept: list[list[MLP | None]] = [[None] * len(snapshots) for _ in models] if keep_models else []
 
     def record(self, epoch: int, loss: torch.Tensor) -> None:
         """The losses of the networks in training, and their predictions if these are wanted."""
         self.loss[epoch, self.active] = loss
+        self.predict(epoch)
+
+    def predict(self, epoch: int) -> None:
+        """The predictions of the networks in training, if they are wanted at this epoch."""
         if epoch in self.column:
             prediction = self.stack(self.data.evaluated)[:, :, 0].cpu()
             self.predictions[self.active.cpu(), self.column[epoch]] = prediction
+            for row, index in enumerate(self.active.tolist() if self.kept else []):
+                self.kept[index][self.column[epoch]] = self.stack.export(row, self.models[index])
 
     def mark_stopped(self, epoch: int, below: torch.Tensor) -> None:
         """Note the epoch for those rows of the stack that have reached their goal."""
@@ -128,6 +145,8 @@ class Recorder:
             self.trained[index] = self.stack.export(row, self.models[index])
             later = torch.isnan(self.predictions[index]).all(dim=1)
             self.predictions[index, later] = prediction[row]
+            if self.kept:
+                self.kept[index] = [model or self.trained[index] for model in self.kept[index]]
         self.stack.keep(~ended)
         self.data.keep(~ended)
         self.active = self.active[~ended]
@@ -145,7 +164,8 @@ class Recorder:
         if single:
             snapshots = snapshots.isel(model=0)
             loss, stopped, diverged = loss[0], stopped[0], diverged[0]
-        return Fit(self.trained, loss, snapshots, stopped, diverged, seconds, str(self.stack.device))
+        device, kept = str(self.stack.device), self.kept[0] if single and self.kept else self.kept
+        return Fit(self.trained, loss, snapshots, stopped, diverged, seconds, device, kept)
 
     def _snapshots(self) -> xr.Dataset:
         prediction = (("model", "epoch", "point"), self.predictions.numpy())

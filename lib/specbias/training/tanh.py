@@ -30,7 +30,7 @@ def tanh_(z: torch.Tensor) -> torch.Tensor:
     """
     if z.device.type != "cpu":
         return z.tanh_()
-    kernel, values = (_tanh32 if z.dtype == torch.float32 else _tanh64), z.view(-1).numpy()
+    kernel, values = (tanh32 if z.dtype == torch.float32 else tanh64), z.view(-1).numpy()
     # four of these take as long as one of the sweep's operations, by which what is worth sharing is known
     share(lambda begin, end: kernel(values, begin, end), values.size, values.size // 4)
     return z
@@ -80,5 +80,5 @@ def _compile(real: type, integer: type, *, fraction_bits: int, terms: int, large
     return kernel
 
 
-_tanh32 = _compile(np.float32, np.int32, fraction_bits=23, terms=7, largest=10.0, digits=16)
-_tanh64 = _compile(np.float64, np.int64, fraction_bits=52, terms=13, largest=20.0, digits=44)
+tanh32 = _compile(np.float32, np.int32, fraction_bits=23, terms=7, largest=10.0, digits=16)
+tanh64 = _compile(np.float64, np.int64, fraction_bits=52, terms=13, largest=20.0, digits=44)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 
 import torch
@@ -48,3 +48,32 @@ def share(loop: Callable[[int, int], None], size: int, work: int) -> None:
     bounds = [size * part // parts for part in range(parts + 1)]
     results = _pool(parts, os.getpid()).map(loop, bounds[:-1], bounds[1:])
     list(results)  # waits, and raises what a part has raised
+
+
+def each(task: Callable[[int], None], count: int) -> None:
+    """Call ``task(index)`` for all of ``range(count)``, as many at a time as PyTorch uses threads.
+
+    Whoever is done takes the next index, so tasks may be of any length. They must release the interpreter's
+    lock, and write nothing that another one writes. After an exception or an interrupt, tasks that have begun
+    are waited for, and no other one begins.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> each(seen.append, 5)
+    >>> sorted(seen)
+    [0, 1, 2, 3, 4]
+    """
+    threads = min(torch.get_num_threads(), count)
+    if threads <= 1:
+        for index in range(count):
+            task(index)
+        return
+    results = [_pool(threads, os.getpid()).submit(task, index) for index in range(count)]
+    try:
+        for result in results:
+            result.result()  # waits, and raises what the task has raised
+    except BaseException:
+        begun = [result for result in results if not result.cancel()]
+        wait(begun)
+        raise

@@ -1,69 +1,14 @@
-"""The functions that are fitted, each with its domain and the points it is sampled at.
-
-Every constructor returns a :class:`Target` in float64. Regular samples are one of two kinds, and which one
-matters:
-
-- **periodic grid**: ``low + j (high - low) / n`` for ``j = 0 ... n - 1``, the end excluded, for functions on
-  a circle;
-- **midpoints**: ``low + (j + 1/2) (high - low) / n``, the points of the midpoint rule, for functions on an
-  interval.
-
-On both, ``specbias.spectra`` finds a component that is periodic over the domain exactly.
-"""
+"""Sine waves: on an interval, on the circle, with random phases, under an envelope, in the plane."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from specbias._checks import check_count, check_positive
-
-__all__ = [
-    "Target",
-    "checkerboard",
-    "circle_waves",
-    "lecture_curve",
-    "rahaman_waves",
-    "sequential_sine",
-    "thread_sine",
-    "wang_lai_curve",
-]
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """Samples of a function, and the function itself.
-
-    Attributes
-    ----------
-    x : ndarray, shape (n, d), float64
-        Sample points.
-    y : ndarray, shape (n,), float64
-        Values there, ``function(*x.T)``.
-    domain : (float, float)
-        Ends of the interval that every coordinate covers.
-    period : float or None
-        ``high - low`` if the function repeats itself after the domain, so that its ends may be joined; else
-        None.
-    formula : str
-        The function in TeX, without dollar signs.
-    function : callable
-        The function of ``d`` arrays, one per coordinate, element by element.
-    frequencies : tuple
-        Angular frequencies, in radians per unit of ``x``, of the sine waves it is made of; in two dimensions
-        tuples, the wave vectors. Empty for a function that has no such description.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    domain: tuple[float, float]
-    period: float | None
-    formula: str
-    function: Callable[..., np.ndarray]
-    frequencies: tuple
+from specbias.targets.target import Target, curve, midpoints, periodic_grid
 
 
 def thread_sine(
@@ -107,11 +52,11 @@ def thread_sine(
     if sampling == "random":
         x = np.sort(np.random.default_rng(generator).uniform(low, high, points))
     elif sampling == "regular":
-        x = _midpoints(low, high, points)
+        x = midpoints(low, high, points)
     else:
         raise ValueError(f"sampling must be 'random' or 'regular', got {sampling!r}")
     turns = frequency * data_range / (2 * np.pi)
-    return _curve(
+    return curve(
         lambda x: np.sin(frequency * x),
         x,
         domain=(low, high),
@@ -156,9 +101,9 @@ def circle_waves(
     points = check_count("points", points)
     wavenumbers = _wavenumbers("wavenumbers", wavenumbers, points)
     amplitudes = _amplitudes(amplitudes, len(wavenumbers))
-    x = _periodic_grid(-np.pi, np.pi, points)
+    x = periodic_grid(-np.pi, np.pi, points)
     norm = np.linalg.norm(_sum_of_sines(x, wavenumbers, amplitudes))
-    return _curve(
+    return curve(
         lambda x: _sum_of_sines(x, wavenumbers, amplitudes) / norm,
         x,
         domain=(-np.pi, np.pi),
@@ -202,9 +147,9 @@ def rahaman_waves(
     amplitudes = _amplitudes(amplitudes, len(cycles))
     angular = tuple(2 * np.pi * k for k in cycles)
     phases = np.random.default_rng(generator).uniform(0, 2 * np.pi, len(cycles))
-    return _curve(
+    return curve(
         lambda x: _sum_of_sines(x, angular, amplitudes, phases),
-        _periodic_grid(0.0, 1.0, points),
+        periodic_grid(0.0, 1.0, points),
         domain=(0.0, 1.0),
         period=1.0,
         formula=r"\sum_i a_i\sin(2\pi k_i x + \varphi_i)",
@@ -220,17 +165,22 @@ ENVELOPES: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
 }
 
 
-def sequential_sine(envelope: str = "none", wavenumber: int = 13, points: int = 500) -> Target:
+def sequential_sine(envelope: str = "none", wavenumber: float = 13, points: int = 500) -> Target:
     r"""``sin(2 pi m x)`` under an envelope on [0, 1]: the four targets of the sequential-fitting text.
 
     Parameters
     ----------
     envelope : {"none", "sqrt", "bump", "bowl"}
         1, the square root of x, 4x(1-x) or 4(x-1/2)².
-    wavenumber : int
-        Number ``m`` of oscillations, at least 1 and below ``points / 2``.
+    wavenumber : int or float
+        Number ``m`` of oscillations, a whole number or a half, from 1/2 to below ``points / 2``.
     points : int
         Midpoints.
+
+    Returns
+    -------
+    Target
+        It has a period only without envelope and with whole oscillations.
 
     Raises
     ------
@@ -239,21 +189,21 @@ def sequential_sine(envelope: str = "none", wavenumber: int = 13, points: int = 
 
     Examples
     --------
-    >>> sequential_sine("bump").formula
-    '4x(1-x)\\sin(26\\pi x)'
+    >>> sequential_sine("bump").formula, sequential_sine("none", 13.5).formula
+    ('4x(1-x)\\sin(26\\pi x)', '\\sin(27\\pi x)')
     """
     if envelope not in ENVELOPES:
         raise ValueError(f"envelope must be one of {', '.join(ENVELOPES)}, got {envelope!r}")
     points = check_count("points", points)
-    (wavenumber,) = _wavenumbers("wavenumber", (wavenumber,), points)
+    halves = _half_oscillations(wavenumber, points)
     prefix, factor = ENVELOPES[envelope]
-    return _curve(
-        lambda x: factor(x) * np.sin(2 * np.pi * wavenumber * x),
-        _midpoints(0.0, 1.0, points),
+    return curve(
+        lambda x: factor(x) * np.sin(np.pi * halves * x),
+        midpoints(0.0, 1.0, points),
         domain=(0.0, 1.0),
-        period=1.0 if envelope == "none" else None,
-        formula=rf"{prefix}\sin({2 * wavenumber}\pi x)",
-        frequencies=(2 * np.pi * wavenumber,),
+        period=1.0 if envelope == "none" and halves % 2 == 0 else None,
+        formula=rf"{prefix}\sin({halves}\pi x)",
+        frequencies=(np.pi * halves,),
     )
 
 
@@ -271,7 +221,7 @@ def checkerboard(points_per_side: int = 50) -> Target:
     >>> checkerboard().x.shape
     (2500, 2)
     """
-    side = _midpoints(0.0, 1.0, check_count("points_per_side", points_per_side))
+    side = midpoints(0.0, 1.0, check_count("points_per_side", points_per_side))
     x = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1).reshape(-1, 2)
 
     def function(x1, x2):
@@ -288,67 +238,6 @@ def checkerboard(points_per_side: int = 50) -> Target:
     )
 
 
-def lecture_curve(points: int = 300) -> Target:
-    """``sin(2x + 1) + 0.2 exp(1.3 x)``, the multistage lecture's target, on a grid of [-1, 1] with both ends.
-
-    Examples
-    --------
-    >>> lecture_curve().x[[0, -1], 0].tolist()
-    [-1.0, 1.0]
-    """
-    return _curve(
-        lambda x: np.sin(2 * x + 1) + 0.2 * np.exp(1.3 * x),
-        np.linspace(-1.0, 1.0, check_count("points", points)),
-        domain=(-1.0, 1.0),
-        period=None,
-        formula=r"\sin(2x+1)+0.2e^{1.3x}",
-        frequencies=(2.0,),
-    )
-
-
-def wang_lai_curve(points: int = 1501, reach: float = 1.02) -> Target:
-    """``log(t + 2) cos(2t + t³)``: the second target of Wang & Lai 2024.
-
-    Parameters
-    ----------
-    points : int
-        Samples from ``-reach`` to ``reach``, both included.
-    reach : float
-        A little more than 1, so that the ends of the domain [-1, 1] are not the ends of the data; below 2,
-        where the logarithm ends.
-
-    Examples
-    --------
-    >>> target = wang_lai_curve()
-    >>> target.x[[0, -1], 0].tolist(), target.domain
-    ([-1.02, 1.02], (-1.0, 1.0))
-    """
-    reach = check_positive("reach", reach)
-    if reach >= 2:
-        raise ValueError(f"reach must be below 2, where log(t + 2) ends, got {reach}")
-    return _curve(
-        lambda t: np.log(t + 2) * np.cos(2 * t + t**3),
-        np.linspace(-reach, reach, check_count("points", points)),
-        domain=(-1.0, 1.0),
-        period=None,
-        formula=r"\log(t+2)\cos(2t+t^3)",
-        frequencies=(),
-    )
-
-
-def _curve(function, x, *, domain, period, formula, frequencies) -> Target:
-    """A target of one variable, from its points ``x (n,)``."""
-    return Target(x[:, None], function(x), domain, period, formula, function, frequencies)
-
-
-def _periodic_grid(low: float, high: float, points: int) -> np.ndarray:
-    return low + (high - low) * (np.arange(points) / points)
-
-
-def _midpoints(low: float, high: float, points: int) -> np.ndarray:
-    return low + (high - low) * ((np.arange(points) + 0.5) / points)
-
-
 def _sum_of_sines(x, frequencies, amplitudes, phases=None) -> np.ndarray:
     """Sum of ``a sin(w x + phi)`` at every element of ``x``."""
     phases = np.zeros(len(frequencies)) if phases is None else phases
@@ -362,6 +251,16 @@ def _wavenumbers(name: str, values: Iterable[int], points: int) -> tuple[int, ..
     if 2 * max(values) >= points:
         raise ValueError(f"{name} must be below half the number of points, {points}, got {max(values)}")
     return values
+
+
+def _half_oscillations(wavenumber: float, points: int) -> int:
+    """Twice a wavenumber that is a whole number or a half."""
+    wavenumber = check_positive("wavenumber", wavenumber)
+    if not (2 * wavenumber).is_integer():
+        raise ValueError(f"wavenumber must be a whole number or a half, got {wavenumber:g}")
+    if 2 * wavenumber >= points:
+        raise ValueError(f"wavenumber must be below half the number of points, {points}, got {wavenumber:g}")
+    return int(2 * wavenumber)
 
 
 def _amplitudes(values: float | Iterable[float] | None, count: int) -> np.ndarray:
