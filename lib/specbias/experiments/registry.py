@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from specbias.experiments import spectral_bias
+from specbias.experiments import sequential_fitting, spectral_bias
 from specbias.recorded import recorded
 
 
@@ -21,8 +21,12 @@ class Experiment:
 
 
 REGISTRY: dict[str, Experiment] = {
-    f"spectral-bias/{name}": Experiment(function, parameters)
-    for name, (function, parameters) in spectral_bias.RUNS.items()
+    f"{chapter}/{name}": Experiment(function, parameters)
+    for chapter, runs in {
+        "spectral-bias": spectral_bias.RUNS,
+        "sequential-fitting": sequential_fitting.RUNS,
+    }.items()
+    for name, (function, parameters) in runs.items()
 }
 
 

@@ -89,16 +89,14 @@ def sequential(
         :class:`specbias.experiments.steps.StepShape`; ``reach`` is ``|output weight|`` times the range.
     """
     target = targets.sequential_sine(envelope, wavenumber, points)
-    x, networks = (
-        _inputs(target.x, input_range),
-        _networks(hidden, activation, omega, init, input_range, range(seed, seed + seeds), dtype),
-    )
-    looks = _evenly(epochs, epochs // ORDER_STEP + 1)
-    shown, of_basis = _evenly(epochs, frames), _evenly(epochs, basis_frames)
-    of_shapes = _evenly(epochs, SHAPE_EPOCHS) if basis_frames else []
+    x = scaled_inputs(target.x, input_range)
+    models = networks(hidden, activation, omega, init, input_range, range(seed, seed + seeds), dtype)
+    looks = evenly(epochs, epochs // ORDER_STEP + 1)
+    shown, of_basis = evenly(epochs, frames), evenly(epochs, basis_frames)
+    of_shapes = evenly(epochs, SHAPE_EPOCHS) if basis_frames else []
     with_models = sorted({*of_basis, *of_shapes})
     result = fit(
-        networks, x, target.y, optimizer=optimizer, lr=None if optimizer == "lbfgs" else lr, epochs=epochs,
+        models, x, target.y, optimizer=optimizer, lr=None if optimizer == "lbfgs" else lr, epochs=epochs,
         loss="half-mse", snapshots=sorted({*looks, *shown, *with_models}), keep_models=bool(basis_frames),
         on_divergence="stop", device=device, progress=progress and f"{envelope}, {seeds} networks",
         **OPTIONS[optimizer],
@@ -111,11 +109,11 @@ def sequential(
     inverse, _ = half_oscillation_errors(np.full_like(target.y, far), target.y, target.x[:, 0], frequency)
     dataset = xr.Dataset(
         {
-            "error": (("seed", "epoch", "centre"), _small(errors)),
-            "total_error": (("seed", "epoch"), _small(_relative(seen, target.y))),
+            "error": (("seed", "epoch", "centre"), small(errors)),
+            "total_error": (("seed", "epoch"), small(relative(seen, target.y))),
             "size": ("centre", far / inverse / np.sqrt(np.mean(target.y**2))),
-            "prediction": (("frame", "point"), _small(prediction.sel(epoch=shown).values[0])),
-            "last": (("seed", "point"), _small(prediction.values[:, -1])),
+            "prediction": (("frame", "point"), small(prediction.sel(epoch=shown).values[0])),
+            "last": (("seed", "point"), small(prediction.values[:, -1])),
             "target": ("point", target.y),
             "diverged": ("seed", result.diverged),
             "seconds": result.seconds,
@@ -131,17 +129,18 @@ def sequential(
     return dataset.merge(_basis(result, x, of_basis, of_shapes), combine_attrs="override")
 
 
-def _inputs(x: np.ndarray, input_range: Sequence[float]) -> np.ndarray:
+def scaled_inputs(x: np.ndarray, input_range: Sequence[float]) -> np.ndarray:
     low, high = input_range
     if not low < high:
         raise ValueError(f"input_range must be (low, high) with low < high, got {tuple(input_range)}")
     return low + (high - low) * x
 
 
-def _networks(hidden, activation, omega, init, input_range, seeds, dtype, in_features=1) -> list[MLP]:
+def networks(hidden, activation, omega, init, input_range, seeds, dtype, in_features=1) -> list[MLP]:
+    """The networks of some seeds, as :func:`sequential` describes them."""
     spread = init.endswith("-spread")
     named = {"pytorch-spread": "pytorch", "xavier-spread": "xavier-normal", "lecun-spread": "lecun-normal"}
-    networks = [
+    made = [
         MLP(
             in_features, hidden, activation=activation, omega=omega, init=named.get(init, init),
             output_bias=False, generator=g, dtype=DTYPES[dtype],
@@ -149,25 +148,25 @@ def _networks(hidden, activation, omega, init, input_range, seeds, dtype, in_fea
         for g in generators(seeds)
     ]  # fmt: skip
     if spread:
-        for network, number in zip(networks, seeds, strict=True):
+        for network, number in zip(made, seeds, strict=True):
             spread_kinks(network, *input_range, number)
-    return networks
+    return made
 
 
-def _evenly(epochs: int, count: int) -> list[int]:
+def evenly(epochs: int, count: int) -> list[int]:
     """At most ``count`` epochs from 0 to ``epochs``, the last among them."""
     if count == 1:
         return [epochs]
     return np.unique(np.linspace(0, epochs, count).round().astype(int)).tolist() if count else []
 
 
-def _relative(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+def relative(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Root mean square of the residual over the last axis, as a share of the target's."""
     squares = np.mean((prediction - target) ** 2, axis=-1, dtype=float)
     return np.sqrt(squares / np.mean(np.square(target), axis=-1))
 
 
-def _small(values: np.ndarray, digits: int = 4) -> np.ndarray:
+def small(values: np.ndarray, digits: int = 4) -> np.ndarray:
     """As float32, bounded and without digits that no figure shows: files stay small."""
     return np.clip(np.nan_to_num(values, nan=1e6), -1e6, 1e6).round(digits).astype("float32")
 
@@ -186,10 +185,10 @@ def _basis(result: Fit, x: np.ndarray, of_basis: list[int], of_shapes: list[int]
     of_all = ("seed", "shape_epoch", "any_unit")
     return xr.Dataset(
         {
-            "basis": (("basis_frame", "unit", "point"), _small(np.array(functions)[:, units], digits=3)),
+            "basis": (("basis_frame", "unit", "point"), small(np.array(functions)[:, units], digits=3)),
             "weight": (("basis_frame", "unit"), np.array(weights)[:, units]),
             **{
-                name: (of_all, _small(np.array([[shape[name] for shape in network] for network in shapes])))
+                name: (of_all, small(np.array([[shape[name] for shape in network] for network in shapes])))
                 for name in shapes[0][0]
             },
         },
@@ -224,18 +223,21 @@ def order_measures(run: xr.Dataset) -> xr.Dataset:
     xarray.Dataset
         ``fitted (seed, centre)``, first epoch with a relative error of a half oscillation below ``FITTED``
         (nan if never). Over ``seed``: ``inward`` and ``leftward``, rank correlations of that epoch with the
-        distance from the nearer end and with the distance from the right one; ``at_once``, how many half
+        distance from the nearer end and with the distance from the right one; ``from_left`` and
+        ``from_right``, the same for either half alone, with the distance from its end; ``at_once``, how many half
         oscillations are being fitted at one time; ``burst``, the largest share of them that is fitted within
         a tenth of the time; ``share``, that are fitted at the end; ``start`` and ``finish``, epochs of the
         first and of the last (nan if not all are).
     """
     run = run.sel(centre=run["size"] >= VISIBLE)
     errors, epochs, centres = run.error.values, run.epoch.values, run.centre.values
-    fitted = first_below(errors, epochs, FITTED)
+    fitted, left = first_below(errors, epochs, FITTED), centres < 0.5
     return xr.Dataset(
         {
             "fitted": (("seed", "centre"), fitted),
             "inward": ("seed", rank_correlation(boundary_distance(centres), fitted)),
+            "from_left": ("seed", rank_correlation(centres[left], fitted[:, left])),
+            "from_right": ("seed", rank_correlation(1 - centres[~left], fitted[:, ~left])),
             "leftward": ("seed", rank_correlation(1 - centres, fitted)),
             "at_once": ("seed", concurrency(errors, epochs)),
             "burst": ("seed", largest_burst(fitted)),
