@@ -25,6 +25,9 @@ from specbias.training import Fit, fit
 FITTED = 0.5
 """Relative error of a half oscillation below which it counts as fitted."""
 
+HELD = 8
+"""Looks for which it must stay there: the untrained network may come near a small oscillation by chance."""
+
 VISIBLE = 0.2
 """Size of a half oscillation (root mean square, as a share of the target's) from which on it is looked at."""
 
@@ -221,17 +224,19 @@ def order_measures(run: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``fitted (seed, centre)``, first epoch with a relative error of a half oscillation below ``FITTED``
-        (nan if never). Over ``seed``: ``inward`` and ``leftward``, rank correlations of that epoch with the
-        distance from the nearer end and with the distance from the right one; ``from_left`` and
-        ``from_right``, the same for either half alone, with the distance from its end; ``at_once``, how many half
-        oscillations are being fitted at one time; ``burst``, the largest share of them that is fitted within
-        a tenth of the time; ``share``, that are fitted at the end; ``start`` and ``finish``, epochs of the
-        first and of the last (nan if not all are).
+        ``fitted (seed, centre)``, first epoch from which on the relative error of a half oscillation is below
+        ``FITTED`` for ``HELD`` looks (nan if never). Over ``seed``: ``inward`` and ``leftward``, rank
+        correlations of that epoch with the distance from the nearer end and from the right end;
+        ``from_left`` and ``from_right``, the same for either half alone and its own end; ``at_once``, how
+        many half oscillations are being fitted at one time; ``burst``, the largest share of them that is
+        fitted within a tenth of the time; ``share``, that are fitted at the end; ``start`` and ``finish``,
+        epochs of the first and of the last (nan if not all are).
     """
     run = run.sel(centre=run["size"] >= VISIBLE)
     errors, epochs, centres = run.error.values, run.epoch.values, run.centre.values
-    fitted, left = first_below(errors, epochs, FITTED), centres < 0.5
+    held = np.pad(errors, ((0, 0), (0, HELD), (0, 0)), mode="edge")
+    held = np.lib.stride_tricks.sliding_window_view(held, HELD + 1, axis=1).max(axis=-1)
+    fitted, left = first_below(held, epochs, FITTED), centres < 0.5
     return xr.Dataset(
         {
             "fitted": (("seed", "centre"), fitted),

@@ -55,7 +55,7 @@ def plane(
     """
     target = targets.checkerboard(points_per_side)
     looks = evenly(epochs, max(2, epochs // LOOK_EVERY + 1))
-    shown = [looks[i] for i in np.linspace(0, len(looks) - 1, frames).round().astype(int)]
+    shown = [looks[i] for i in np.unique(np.linspace(0, len(looks) - 1, frames).round().astype(int))]
     models = networks(
         hidden, activation, omega, init, (0, 1), range(seed, seed + seeds), dtype, in_features=2
     )
@@ -65,6 +65,7 @@ def plane(
     )  # fmt: skip
     prediction = result.snapshots.prediction.values.astype(float)
     centred = prediction - prediction.mean(axis=-1, keepdims=True)
+    amplitudes = diagonal_amplitudes(prediction, target.x, FREQUENCY)
     strips, centres = strip_amplitudes(centred, target.x, FREQUENCY)
     functions, weights = zip(*(basis_and_weights(model, target.x) for model in result.models), strict=True)
     share, shape = plane_step_shape(np.array(functions, dtype="float32"), points_per_side)
@@ -73,10 +74,10 @@ def plane(
         {
             "total_error": (("seed", "epoch"), small(relative(prediction, target.y))),
             "mean": (("seed", "epoch"), small(prediction.mean(axis=-1))),
-            "amplitude": (("seed", "epoch", "wave"), small(diagonal_amplitudes(prediction, target.x, FREQUENCY))),
+            "amplitude": (("seed", "epoch", "wave"), small(amplitudes)),
             "strip": (("seed", "epoch", "wave", "number"), small(strips)),
             "strip_centre": (("wave", "number"), centres),
-            "prediction": (("frame", "point"), small(result.snapshots.prediction.sel(epoch=shown).values[0], 3)),
+            "prediction": (("frame", "point"), small(prediction[0, [looks.index(at) for at in shown]], 3)),
             "basis": (("function", "point"), small(functions[0][largest], 3)),
             "one_direction": (("seed", "any_unit"), small(share)),
             "pieces": (("seed", "any_unit"), small(shape.pieces)),
@@ -84,6 +85,9 @@ def plane(
             "target": ("point", target.y),
             "seconds": result.seconds,
         },
-        coords={"seed": np.arange(seed, seed + seeds), "epoch": looks, "frame": shown, "wave": ["x1 − x2", "x1 + x2"]},
+        coords={
+            "seed": list(range(seed, seed + seeds)), "epoch": looks, "frame": shown,
+            "wave": ["x1 − x2", "x1 + x2"],
+        },
         attrs={"device": result.device},
     )  # fmt: skip

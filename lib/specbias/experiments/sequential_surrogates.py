@@ -17,7 +17,7 @@ LEVELS = [0.9, 0.5, 0.1]
 """Relative errors whose first epochs are kept: the fit begins, is halfway, is done."""
 
 KERNEL_LEVEL = 0.995
-"""Relative error to which the kernel of the untrained network is asked how long it takes; it fails lower ones."""
+"""Relative error whose time the kernel of the untrained network is asked for; lower ones it never reaches."""
 
 
 def same_spectrum(
@@ -55,7 +55,7 @@ def same_spectrum(
     xarray.Dataset
         ``reached (level, target, network)``, first epochs with a relative error below ``LEVELS``, or -1;
         ``boundary (target, end)``, the boundary amplitudes; ``kernel_steps (target)``, steps of gradient
-        descent to ``KERNEL_LEVEL`` that the kernel of the untrained network predicts (median of two networks);
+        descent to ``KERNEL_LEVEL`` that the kernel of the untrained network predicts (median of two);
         ``deviation``, the largest difference between Fourier magnitudes, as a share of the largest; ``shift
         (target)`` for shifts.
     """

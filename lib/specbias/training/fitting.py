@@ -1,4 +1,4 @@
-"""``fit``: full-batch training with snapshots; many seeds in one batched computation."""
+"""``fit``: full-batch training with snapshots; many networks at once."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def fit(
 ) -> Fit:
     """Train one network, or several of the same shape at once, on all points at every step (full batch).
 
-    Training several is one batched computation: each network ends with the numbers it would have had
-    alone, to the round-off of its dtype, and a network that has stopped costs nothing any more.
+    Training several at once is far faster than one after another: each network ends with the numbers it
+    would have had alone, to the round-off of its dtype, and one that has stopped costs nothing any more.
 
     Parameters
     ----------

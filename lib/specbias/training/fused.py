@@ -8,7 +8,7 @@ needs. With the matrix ``P (n, r)`` that interpolates from ``r`` nodes to the ``
 ``tanh(x w1 + b1) W2^T`` is ``P (tanh(nodes w1 + b1) W2^T)``, and backwards ``P^T`` comes first. So the two
 largest of the three matrix products that an epoch has between its hidden layers take ``r`` where they took
 ``H``, the third nearly nothing. ``r`` follows from the poles of the activation (``nodes_needed``), anew at
-every step: 24 to 40 for the networks of the second chapter. This is a rearrangement up to the round-off of
+every step: 16 to 56 for the networks of the second chapter. This is a rearrangement up to the round-off of
 the networks' dtype, not an approximation to be tuned; where it would not pay, all points are computed.
 """
 

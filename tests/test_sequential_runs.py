@@ -1,0 +1,171 @@
+"""The runs of the chapter on sequential fitting: small ones, and slices of the recordings made again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from specbias import targets
+from specbias.experiments import REGISTRY
+from specbias.experiments.sequential import HELD, networks, order_measures, sequential
+from specbias.experiments.sequential_surrogates import same_spectrum
+from specbias.recorded import results_folder
+
+RUNS = {name: one for name, one in REGISTRY.items() if name.startswith("sequential-fitting/")}
+TINY = {"hidden": [6, 5], "epochs": 60, "seeds": 2, "points": 130, "progress": False}
+
+
+def recording(name: str) -> xr.Dataset:
+    """The recorded run; that there is one for each is for ``test_every_run_is_recorded`` to say."""
+    if not (results_folder() / f"{name}.nc").is_file():
+        pytest.skip("not recorded")
+    return xr.load_dataset(results_folder() / f"{name}.nc")
+
+
+def again(name: str, **changes) -> xr.Dataset:
+    experiment = RUNS[name]
+    return experiment.function(**{**experiment.parameters, **changes, "progress": False})
+
+
+# Slices of the recordings
+
+
+@pytest.mark.parametrize("name", [n for n, one in RUNS.items() if one.function is sequential])
+def test_the_first_epochs_of_an_interval(name):
+    before, now = recording(name), again(name, seeds=1, epochs=100, basis_frames=0, frames=2)
+    for variable in ("error", "total_error"):
+        values = before[variable].sel(epoch=now.epoch).isel(seed=[0])
+        np.testing.assert_allclose(now[variable], values, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(now["size"], before["size"], rtol=1e-6)
+
+
+def test_the_first_epochs_of_the_square():
+    before, now = (
+        recording("sequential-fitting/plane"),
+        again("sequential-fitting/plane", seeds=1, epochs=200),
+    )
+    for variable in ("total_error", "mean", "amplitude"):
+        values = before[variable].sel(epoch=now.epoch).isel(seed=[0])
+        np.testing.assert_allclose(now[variable], values, atol=2e-3)
+
+
+def test_the_first_surrogate():
+    name = "sequential-fitting/phases-bump"
+    before, now = recording(name), again(name, count=1, networks_each=1, epochs=5000)
+    np.testing.assert_allclose(now.boundary[0], before.boundary[0], rtol=1e-9)
+    np.testing.assert_allclose(now.kernel_steps[0], before.kernel_steps[0], rtol=0.02)
+    begins = before.reached.sel(level=0.9)[0, 0]
+    assert 0 < begins < 5000
+    np.testing.assert_allclose(now.reached.sel(level=0.9)[0, 0], begins, rtol=0.05)
+
+
+def test_shifts_are_those_of_the_base():
+    shifts = recording("sequential-fitting/shifts")
+    base = targets.sequential_sine("bump").y
+    rolled = np.stack([np.roll(base, 20 * number) for number in range(25)])  # 1/25 of 500 points
+    np.testing.assert_allclose(shifts.boundary, targets.boundary_amplitude(rolled, 1 / 13), rtol=1e-9)
+
+
+def test_a_variant_begins_as_it_did():
+    name = "sequential-fitting/variants"
+    first = "as in the article"
+    changes = {first: RUNS[name].parameters["changes"][first]}
+    now = again(name, changes=changes, envelopes=["none"], seeds=1, epochs=2500)
+    before = recording(name).start.sel(variant=first, envelope="none")[0]
+    np.testing.assert_allclose(now.start.squeeze(), before, rtol=0.1)
+
+
+def test_a_kernel_is_what_it_was():
+    name = "sequential-fitting/kernel"
+    now = again(name, envelopes=["none"], seeds=1, epochs=500)
+    before = recording(name).sel(envelope=["none"], epoch=now.epoch).isel(seed=[0])
+    for variable in ("error", "distance"):
+        np.testing.assert_allclose(now[variable], before[variable], rtol=0.02, atol=1e-6)
+
+
+# Small runs
+
+
+@pytest.fixture(scope="module")
+def tiny() -> xr.Dataset:
+    return again(
+        "sequential-fitting/fit-bowl", **{k: v for k, v in TINY.items() if k != "progress"}, basis_frames=2
+    )
+
+
+def test_errors_and_sizes_are_those_of_the_predictions(tiny):
+    square = np.mean((tiny["last"] - tiny.target) ** 2, axis=1) / np.mean(tiny.target**2)
+    np.testing.assert_allclose(tiny.total_error.isel(epoch=-1), np.sqrt(square), atol=2e-4)
+    half = np.floor(tiny.x.values * 26 + 1e-9).astype(int)
+    sizes = [np.sqrt(np.mean(tiny.target.values[half == k] ** 2)) for k in range(26)]
+    np.testing.assert_allclose(tiny["size"], sizes / np.sqrt(np.mean(tiny.target.values**2)), rtol=1e-6)
+
+
+def test_the_output_is_the_weighted_sum_of_the_basis(tiny):
+    assert tiny.sizes["unit"] == 5
+    output = (tiny.basis * tiny.weight).sum("unit")
+    np.testing.assert_allclose(output, tiny.prediction.sel(frame=tiny.basis_frame.values), atol=3e-3)
+    assert tiny.pieces.dims == ("seed", "shape_epoch", "any_unit")
+    assert (tiny.pieces >= 1).all()
+
+
+def test_the_input_range_must_ascend():
+    with pytest.raises(ValueError, match="input_range must be"):
+        sequential(**{**RUNS["sequential-fitting/fit-none"].parameters, **TINY, "input_range": [1, 0]})
+
+
+def test_spread_steps_lie_on_the_interval_and_change_no_weight():
+    spread, plain = (networks([50, 4], "tanh", 1.0, init, (-1, 2), [3], "float64")[0] for init in
+                     ("lecun-spread", "lecun-normal"))  # fmt: skip
+    places = (-spread.layers[0].bias / spread.layers[0].weight[:, 0]).detach().numpy()
+    assert places.min() > -1.001 and places.max() < 2.001 and np.ptp(places) > 2
+    for one, other in zip(spread.layers, plain.layers, strict=True):
+        assert (one.weight == other.weight).all()
+
+
+def test_unknown_kind_of_surrogates():
+    parameters = RUNS["sequential-fitting/shifts"].parameters
+    with pytest.raises(ValueError, match="kind must be phases or shifts"):
+        same_spectrum(**{**parameters, "kind": "turns"})
+
+
+# The order
+
+
+def fitted_at(epochs, *, size=None) -> xr.Dataset:
+    """A run whose half oscillation ``c`` is fitted at the epoch ``epochs[c]``, within 25 epochs."""
+    epochs = np.asarray(epochs, float)
+    looks = np.arange(0, 3001, 25)
+    error = np.clip(1 - (looks[:, None] - epochs) / 50, 0.1, 1.0)[None]
+    c = len(epochs)
+    return xr.Dataset(
+        {
+            "error": (("seed", "epoch", "centre"), error),
+            "size": ("centre", np.ones(c) if size is None else size),
+        },
+        {"seed": [0], "epoch": looks, "centre": (np.arange(c) + 0.5) / c},
+    )
+
+
+def test_two_fronts():
+    outer = np.minimum(np.arange(12), np.arange(12)[::-1])
+    measures = order_measures(fitted_at(200 + 100 * outer))
+    assert measures.from_left == 1 and measures.from_right == 1 and measures.inward == 1
+    assert measures.at_once == 2 and measures.share == 1
+
+
+def test_one_front_and_all_at_once():
+    one = order_measures(fitted_at(200 + 100 * np.arange(12)[::-1]))
+    assert one.leftward == 1 and one.at_once == 1
+    together = order_measures(fitted_at(np.full(12, 500.0)))
+    assert together.burst == 1 and together.at_once == 12
+
+
+def test_a_dip_is_no_fit_and_small_oscillations_are_left_out():
+    run = fitted_at(200 + 100 * np.arange(12), size=np.r_[0.1, np.ones(11)])
+    run.error[0, 1 : HELD // 2, 5] = 0.2
+    measures = order_measures(run)
+    assert measures.sizes["centre"] == 11
+    fitted = measures.fitted.values[0]
+    assert (np.diff(fitted) > 0).all()
