@@ -217,7 +217,7 @@ def repeatable(run: xr.Dataset, level: float = 0.1) -> float:
 
 
 def kernel_ranks(run: xr.Dataset, level: float = 0.1) -> float:
-    """Rank correlation of the epochs (mean over networks) with the steps that the untrained kernel predicts."""
+    """Rank correlation of the epochs, mean over networks, with the steps that the first kernel predicts."""
     reached = run.reached.sel(level=level)
     kept = (reached > 0).all("network").values
     if kept.sum() < 3:
