@@ -210,7 +210,7 @@ def variants_table(run: xr.Dataset) -> Figure:
     """Share of the half oscillations that each variant fits, and how well the order is kept; medians."""
     rows, columns = run.variant.size, run.envelope.size
     figure, ax = plt.subplots(figsize=(1.25 * columns + 2.6, 0.52 * rows + 0.9))
-    share = np.median(run.share.transpose("variant", "envelope", "seed"), axis=-1)
+    share = run.share.median("seed").transpose("variant", "envelope").values  # a variant may have fewer seeds
     mesh = ax.pcolormesh(
         np.arange(columns), np.arange(rows), share, cmap="cividis", vmin=0, vmax=1, shading="nearest",
         rasterized=True,
