@@ -144,6 +144,9 @@ def test_more_than_frequency():
     assert verdict(findings.more_than_frequency(surrogates(agreeing), still)) == "partly"
     assert verdict(findings.more_than_frequency(surrogates(quarrelling), still)) == "differs"
     assert verdict(findings.more_than_frequency(surrogates(-np.ones((40, 2))), still)) == "not yet measured"
+    late = agreeing.copy()
+    late[-8:, 1] = -1  # a network that never gets there is no fast one
+    assert verdict(findings.more_than_frequency(surrogates(late), still)) == "not yet measured"
 
 
 def test_regression_on_the_boundary():
@@ -156,6 +159,11 @@ def test_regression_on_the_boundary():
     assert found.r_squared == pytest.approx(np.corrcoef(amplitude, np.log10(epochs))[0, 1] ** 2)
     assert found.low < found.r_squared < found.high
     assert np.isnan(findings.boundary_regression(surrogates(-np.ones((20, 1))), 0.1).slope)
+    few = surrogates(np.where(np.arange(100) < 9, epochs, -1)[:, None], amplitude)
+    assert np.isnan(findings.boundary_regression(few, 0.1).r_squared)
+    ten = surrogates(np.where(np.arange(100) < 10, epochs, -1)[:, None], amplitude)
+    slope = np.polyfit(amplitude[:10], np.log10(epochs[:10]), 1)[0]
+    assert findings.boundary_regression(ten, 0.1).slope == pytest.approx(slope)
 
 
 def test_two_networks_agree():

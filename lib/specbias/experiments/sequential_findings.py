@@ -102,8 +102,9 @@ def steps_from_the_ends(run: xr.Dataset) -> Finding:
     """
     share = monotone_share(run).isel(shape_epoch=-1)
     weight = (run.reach * (run.steepest > STEEP)).sum("any_unit") / run.reach.sum("any_unit")
-    begun = (weight > 0.1).argmax("shape_epoch")
-    distance = _median(steps_distance(run).isel(shape_epoch=begun))
+    enough = weight > 0.1
+    distances = steps_distance(run).isel(shape_epoch=enough.argmax("shape_epoch"))
+    distance = _median(distances.where(enough.any("shape_epoch")))
     told = (
         f"monotone functions carry {range_in_words(share)}; the first steps are {distance:.2f} from an end, "
         f"the last ones {_median(steps_distance(run).isel(shape_epoch=-1)):.2f}"
@@ -230,8 +231,9 @@ def more_than_frequency(phases: xr.Dataset, shifts: xr.Dataset) -> Finding:
 
     And a second network agrees on which (correlation above 0.5), and so it is for shifts of one target.
     """
-    epochs = phases.reached.sel(level=0.1).median("network")
-    fast, slow = np.quantile(epochs.where(epochs > 0, np.inf), [0.05, 0.95], method="nearest")
+    epochs = phases.reached.sel(level=0.1).astype(float)
+    epochs = epochs.where(epochs > 0, np.inf).median("network")
+    fast, slow = np.quantile(epochs, [0.05, 0.95], method="nearest")
     agree = repeatable(phases)
     moved = shifts.reached.sel(level=0.1).astype(float)
     moved = moved.where(moved > 0, np.inf).median("network").values

@@ -52,7 +52,9 @@ def plane_snapshots(run: xr.Dataset) -> Figure:
         ax.set_xlabel("x₁")
     for ax in axes[:, 0]:
         ax.set_ylabel("x₂")
-    figure.colorbar(mesh, ax=axes, location="bottom", shrink=0.6, aspect=35, ticks=_TICKS, extend="both")
+    figure.colorbar(
+        mesh, ax=figure.axes, location="bottom", shrink=0.6, aspect=35, ticks=_TICKS, extend="both"
+    )
     return figure
 
 
@@ -200,7 +202,8 @@ def kernel_panels(kernel_run: xr.Dataset, phases: xr.Dataset) -> Figure:
         np.full(never.size, 0.98), never, ">", color=PALETTE[3], ms=5, transform=right.get_yaxis_transform()
     )
     title = f"rank correlation {rho:.2f}".replace("-", "−")
-    right.set(xscale="log", yscale="log", title=title, xlabel="kernel's steps", ylabel="epochs to 10 %")
+    scale = "log" if shown.any() else "linear"  # a logarithmic axis cannot be empty
+    right.set(xscale=scale, yscale=scale, title=title, xlabel="kernel's steps", ylabel="epochs to 10 %")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
