@@ -311,6 +311,7 @@ def read_options(made: argparse.ArgumentParser) -> tuple[argparse.Namespace, dic
 def write_json(path: Path | None, numbers: dict) -> None:
     """Write the numbers if a file is named."""
     if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(numbers, indent=2) + "\n")
 
 

@@ -146,13 +146,14 @@ def one_diagonal_first(run: xr.Dataset) -> Finding:
     Near is within a factor of 1.5 in the median; one before the other is by over 500 epochs.
     """
     at = plane_epochs(run)
-    begins, second = _median(at.begins), _median(at.second)
-    told = ", ".join(
-        f"{what} at epoch {range_in_words(at[name], 0)}"
-        for what, name in (("begins", "begins"), ("one wave", "first"), ("the other", "second"))
-    )
-    apart = _median(at.second - at.first) > 500
-    return Finding(told, graded(begins > 3000, apart, 5000 / 1.5 < second < 5000 * 1.5))
+    told = []
+    for what, name in (("begins", "begins"), ("one wave", "first"), ("the other", "second")):
+        never = int(at[name].isnull().sum())
+        without = f" ({never} of {at.seed.size} networks: never)" if never else ""
+        told.append(f"{what} at epoch {range_in_words(at[name], 0)}{without}")
+    begins, second = (float(np.median(at[name].fillna(np.inf))) for name in ("begins", "second"))
+    apart = float(np.median((at.second.fillna(np.inf) - at["first"]).fillna(0))) > 500  # 0: neither is there
+    return Finding(", ".join(told), graded(begins > 3000, apart, 5000 / 1.5 < second < 5000 * 1.5))
 
 
 def plane_steps(run: xr.Dataset) -> Finding:

@@ -29,7 +29,7 @@ CHANGES: dict[str, dict] = {
     "input on [−5, 5]": {"input_range": [-5, 5]},
     "float64": {"dtype": "float64"},
     "momentum, step 0.1": {"optimizer": "sgd", "lr": 0.1},
-    "L-BFGS": {"optimizer": "lbfgs", "epochs": 500, "seeds": 2},
+    "L-BFGS": {"optimizer": "lbfgs", "epochs": 2000, "seeds": 2},
 }
 """What each variant changes."""
 
