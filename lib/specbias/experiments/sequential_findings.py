@@ -153,7 +153,7 @@ def one_diagonal_first(run: xr.Dataset) -> Finding:
         told.append(f"{what} at epoch {range_in_words(at[name], 0)}{without}")
     begins, second = (float(np.median(at[name].fillna(np.inf))) for name in ("begins", "second"))
     apart = float(np.median((at.second.fillna(np.inf) - at["first"]).fillna(0))) > 500  # 0: neither is there
-    return Finding(", ".join(told), graded(begins > 3000, apart, 5000 / 1.5 < second < 5000 * 1.5))
+    return Finding(", ".join(told), graded(3000 < begins < np.inf, apart, 5000 / 1.5 < second < 5000 * 1.5))
 
 
 def plane_steps(run: xr.Dataset) -> Finding:
