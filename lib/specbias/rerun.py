@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from collections.abc import Iterator
@@ -270,5 +271,6 @@ def _clean_ending() -> Iterator[None]:
         click.echo(f"specbias: {error}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
+        logging.getLogger("asyncio").disabled = True  # would tell of the kernel that died with us
         click.echo("specbias: interrupted; nothing unfinished was kept", err=True)
         sys.exit(130)
