@@ -32,7 +32,7 @@ import xarray as xr
 
 from specbias.provenance import book_root, commit, duration, provenance, run_attributes
 
-__all__ = ["canonical_json", "provenance", "recorded", "recorded_runs", "results_folder"]
+__all__ = ["canonical_json", "checkpoint_folder", "provenance", "recorded", "recorded_runs", "results_folder"]
 
 EXECUTION = ("device", "progress")  # say how a run is executed, not what it computes: never compared
 
@@ -118,6 +118,18 @@ def results_folder() -> Path | None:
         return Path(override)
     root = book_root()
     return None if root is None else root / "results"
+
+
+def checkpoint_folder() -> Path | None:
+    """Where a run that is being recorded keeps its finished parts (``results/.chunks``); else None.
+
+    Examples
+    --------
+    >>> checkpoint_folder() is None  # unless SPECBIAS_RECORD=yes
+    True
+    """
+    folder = results_folder()
+    return folder / ".chunks" if folder is not None and _switch("SPECBIAS_RECORD", default=False) else None
 
 
 def canonical_json(parameters: Mapping) -> str:

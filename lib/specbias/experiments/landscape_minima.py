@@ -1,0 +1,142 @@
+"""Around the minima: the basin of ``W_f``, elastic bands from it to trained networks, curvature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from specbias.ensembles import initial_parameters, predict, train
+from specbias.experiments.landscape_trainings import CHUNK, teeth, unit_rows
+from specbias.landscape import (
+    canonical,
+    elastic_band,
+    hand_built_network,
+    hessian_spectrum,
+    imbalance,
+    zero_modes,
+)
+from specbias.recorded import checkpoint_folder
+
+ZERO = 1e-12  # of the largest eigenvalue
+FLAT = 1e-6  # range of outputs below which a network is a constant
+
+
+def basin(
+    *, models: int, steps: int, largest: float, optimizer: str, settings: Mapping[str, float], seed: int,
+    device: str = "auto", progress: bool = True,
+) -> xr.Dataset:  # fmt: skip
+    """Add noise to the canonical ``W_f``, train again, and see whether it comes back.
+
+    Parameters
+    ----------
+    largest
+        Norms of the noise are uniform between 0 and this.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``noise``, ``start_loss`` and ``loss`` over ``model``.
+    """
+    built, generator = hand_built_network(), np.random.default_rng(seed)
+    noise = generator.uniform(0, largest, models)
+    center = canonical(built.parameters)
+    moved = (center + noise[:, None] * unit_rows(generator, models, center.size)).astype(np.float32)
+    start = np.mean((predict(moved, built.x).astype(float) - built.y) ** 2, axis=1)
+    trained = train(
+        moved, built.x, built.y, steps=steps, optimizer=optimizer, chunk=CHUNK, device=device,
+        checkpoint=checkpoint_folder(), progress=progress, **settings,
+    )  # fmt: skip
+    return xr.Dataset(
+        {"noise": ("model", noise), "start_loss": ("model", start), "loss": ("model", trained.loss)}
+    )
+
+
+def trained_minima(
+    count: int, steps: int, optimizers: Mapping[str, Mapping[str, float]], seed: int, progress: bool
+) -> tuple[np.ndarray, list[str]]:
+    """Canonical forms of the first ``count`` networks of each optimizer whose output is no constant."""
+    built, found, names = hand_built_network(), [], []
+    for name, settings in optimizers.items():
+        start = initial_parameters(CHUNK * (1 + 2 * count // CHUNK), seed=seed)[: 3 * count + 10]
+        size = {"chunk": CHUNK, "checkpoint": checkpoint_folder(), "progress": progress}
+        rows = train(start, built.x, built.y, steps=steps, optimizer=name, **size, **settings).parameters
+        live = np.ptp(predict(rows, built.x), axis=1) > FLAT
+        rows = rows[live & np.isfinite(rows).all(axis=1)][:count].astype(float)
+        found.append(canonical(rows))
+        names += [name] * len(rows)
+    return np.concatenate(found), names
+
+
+def bands(
+    *, count: int, train_steps: int, optimizers: Mapping[str, Mapping[str, float]], seed: int, images: int,
+    steps: int, refine: int, progress: bool = True,
+) -> xr.Dataset:  # fmt: skip
+    """Nudged elastic bands from the canonical ``W_f`` to ``count`` trained networks of each optimizer.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``(path, image)``: ``energy``, ``distance`` from ``W_f`` along the path, ``teeth`` and ``change``
+        (root mean square of output minus that of the image before); ``angle (path, bend)``; the
+        ``straight_energy``
+        on the straight line; ``force`` and ``apart`` (distance of the two ends) over ``path``; ``optimizer``;
+        ``output (image, point)`` of the first path; ``unchanged``: the largest change of an output by
+        canonical forms; ``imbalance``: how far they are from least norm.
+    """
+    built = hand_built_network()
+    ends, names = trained_minima(count, train_steps, optimizers, seed, progress)
+    start = canonical(built.parameters)
+    band = elastic_band(
+        start, ends, built.x, built.y, images=images, steps=steps, refine=refine, progress=progress
+    )
+    paths, points, size = band.points.shape
+    outputs = predict(band.points.reshape(-1, size), built.x).reshape(paths, points, -1)
+    change = np.sqrt(np.mean(np.diff(outputs, axis=1, prepend=outputs[:, :1]) ** 2, axis=2))
+    share = np.linspace(0, 1, 60)[None, :, None]
+    line = (start + share * (ends[:, None] - start)).reshape(-1, size)
+    straight = np.mean((predict(line, built.x) - built.y) ** 2, axis=1).reshape(paths, -1)
+    both = ("path", "image")
+    moved = predict(start[None], built.x) - predict(built.parameters[None], built.x)
+    return xr.Dataset(
+        {
+            "energy": (both, band.energy), "distance": (both, band.distance), "change": (both, change),
+            "teeth": (both, teeth(outputs, built)), "angle": (("path", "bend"), band.angle),
+            "straight_energy": (("path", "share"), straight), "force": ("path", band.force),
+            "apart": ("path", np.linalg.norm(ends - start, axis=1)), "optimizer": ("path", names),
+            "output": (("image", "point"), outputs[0]), "x": ("point", built.x), "y": ("point", built.y),
+            "unchanged": ((), float(np.abs(moved).max())),
+            "imbalance": ((), float(imbalance(np.vstack([ends, start])).max())),
+            "norm": ("path", np.linalg.norm(ends, axis=1)), "start_norm": ((), float(np.linalg.norm(start))),
+        }
+    )  # fmt: skip
+
+
+def curvature(
+    *, count: int, train_steps: int, optimizers: Mapping[str, Mapping[str, float]], seed: int,
+    progress: bool = True,
+) -> xr.Dataset:  # fmt: skip
+    """Eigenvalues of the loss's Hessian at the canonical ``W_f`` and at trained networks.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``eigenvalue (network, mode)``, ascending; ``loss`` and ``name`` over ``network``, and what
+        :class:`specbias.landscape.ZeroModes` counts.
+    """
+    built = hand_built_network()
+    ends, names = trained_minima(count, train_steps, optimizers, seed, progress)
+    rows = np.vstack([canonical(built.parameters), ends])
+    counts = zero_modes(rows, built.x, built.y, tolerance=ZERO)
+    return xr.Dataset(
+        {
+            "eigenvalue": (("network", "mode"), hessian_spectrum(rows, built.x, built.y)),
+            "loss": ("network", np.mean((predict(rows, built.x) - built.y) ** 2, axis=1)),
+            "name": ("network", ["W_f", *names]),
+            **{
+                key: ("network", [getattr(one, key) for one in counts])
+                for key in ("zero", "symmetry", "idle", "unexplained", "negative", "gradient")
+            },
+        }
+    )

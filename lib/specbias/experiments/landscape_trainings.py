@@ -1,0 +1,162 @@
+"""Very many trainings of small ReLU networks on the function of the hand-built network ``W_f``.
+
+The paper (Gamst & Walker, arXiv 1706.07101) gives the number of networks, the steps and the names of
+the optimizers; learning rate, momentum, rho, epsilon and initialisation are our choice, swept by `choices`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from specbias.ensembles import initial_parameters, predict, train
+from specbias.landscape import HandBuilt, hand_built_network
+from specbias.recorded import checkpoint_folder
+
+FOUND = 0.5  # share of the teeth from which on the sawtooth counts as found
+CHUNK = 250  # networks; recordings grow by whole chunks
+
+
+def teeth(outputs: np.ndarray, built: HandBuilt) -> np.ndarray:
+    """How much of the sawtooth outputs ``(..., n)`` hold: 0 for the spline alone, 1 for ``W_f``.
+
+    The coefficient of the sawtooth in a least-squares fit of what is left without the spline; the sawtooth
+    bends 31 times, so what a network misses of the spline hardly counts.
+
+    Examples
+    --------
+    >>> built = hand_built_network()
+    >>> teeth(np.stack([built.y, built.spline]), built).tolist()
+    [1.0, 0.0]
+    """
+    saw = built.sawtooth - built.sawtooth.mean()
+    return (outputs - built.spline) @ saw / (saw @ saw)
+
+
+def many_trainings(
+    *, models: int, steps: int, optimizer: str, settings: Mapping[str, float], init: str, seed: int,
+    kept: int, device: str = "auto", progress: bool = True,
+) -> xr.Dataset:  # fmt: skip
+    """The main experiment: train 5 x 5 networks from independent initial weights.
+
+    Parameters
+    ----------
+    settings
+        Of the optimizer.
+    kept
+        How many networks to keep: the first ones whose output is not constant.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``point``: ``x``, ``y``, ``spline``, ``mean`` and ``deviation`` of the networks' outputs. Over
+        ``model``: ``loss``, ``teeth`` and ``constant`` (no input changes the output). ``best (rank, point)``:
+        the three outputs of least loss. ``minima (minimum, parameter)`` and ``minimum_loss``.
+    """
+    built = hand_built_network()
+    trained = train(
+        initial_parameters(models, seed=seed, init=init), built.x, built.y, steps=steps, optimizer=optimizer,
+        chunk=CHUNK, checkpoint=checkpoint_folder(), device=device, progress=progress, **settings,
+    )  # fmt: skip
+    total, squares, found = np.zeros((2, built.x.size)), None, []
+    flat = np.empty(models, bool)
+    for begin in range(0, models, 1000):
+        outputs = predict(trained.parameters[begin : begin + 1000], built.x).astype(float)
+        total += outputs.sum(axis=0), (outputs**2).sum(axis=0)
+        found.append(teeth(outputs, built))
+        flat[begin : begin + 1000] = np.ptp(outputs, axis=1) < 1e-6
+    mean, squares = total / models
+    order = np.argsort(trained.loss)
+    kept_rows = np.flatnonzero(~flat & np.isfinite(trained.loss))[:kept]
+    return xr.Dataset(
+        {
+            "x": ("point", built.x), "y": ("point", built.y), "spline": ("point", built.spline),
+            "mean": ("point", mean), "deviation": ("point", np.sqrt(np.maximum(squares - mean**2, 0))),
+            "loss": ("model", trained.loss), "teeth": ("model", np.concatenate(found).astype(np.float32)),
+            "constant": ("model", flat),
+            "best": (("rank", "point"), predict(trained.parameters[order[:3]], built.x)),
+            "minima": (("minimum", "parameter"), trained.parameters[kept_rows]),
+            "minimum_loss": ("minimum", trained.loss[kept_rows]),
+        },
+        attrs={"device": "cpu"},
+    )  # fmt: skip
+
+
+def choices(
+    *, variants: Mapping[str, Mapping], models: int, steps: int, seed: int, device: str = "auto",
+    progress: bool = True,
+) -> xr.Dataset:  # fmt: skip
+    """One change of what the paper leaves open at a time; each variant has ``optimizer`` and more.
+
+    A variant may set ``init``, ``width``, ``depth``, ``points_between`` and any setting of its optimizer.
+    ``rounds`` cuts the steps into so many, each with the optimizer's memory emptied and, with ``jitter``,
+    Gaussian noise of that L2 norm added before it.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``loss``, ``teeth`` and ``constant`` over ``(variant, model)``.
+    """
+    found = {name: _variant(dict(v), models, steps, seed, device, progress) for name, v in variants.items()}
+    loss, shares, flat = (np.stack([found[name][k] for name in variants]) for k in range(3))
+    dims = ("variant", "model")
+    return xr.Dataset(
+        {"loss": (dims, loss), "teeth": (dims, shares), "constant": (dims, flat)},
+        {"variant": list(variants)},
+    )
+
+
+def _variant(
+    change: dict, models: int, steps: int, seed: int, device: str, progress: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    init, rounds, jitter = change.pop("init", "pytorch"), change.pop("rounds", 1), change.pop("jitter", 0.0)
+    shape = {"depth": change.pop("depth", 5), "width": change.pop("width", 5)}
+    built = hand_built_network(points_between=change.pop("points_between", 9))
+    parameters = initial_parameters(models, seed=seed, init=init, **shape)
+    generator = np.random.default_rng(seed + 1)
+    for _ in range(rounds):
+        if jitter:
+            parameters = parameters + jitter * unit_rows(generator, *parameters.shape).astype(
+                parameters.dtype
+            )
+        parameters = train(
+            parameters, built.x, built.y, steps=steps // rounds, chunk=CHUNK, checkpoint=checkpoint_folder(),
+            device=device, progress=progress, **shape, **change,
+        ).parameters  # fmt: skip
+        parameters = np.where(np.isfinite(parameters).all(axis=1)[:, None], parameters, 0)
+    usual = hand_built_network()
+    outputs = predict(parameters, usual.x, **shape).astype(float)
+    loss = np.mean((outputs - usual.y) ** 2, axis=1)
+    return loss.astype(np.float32), teeth(outputs, usual).astype(np.float32), np.ptp(outputs, axis=1) < 1e-6
+
+
+def unit_rows(generator: np.random.Generator, rows: int, count: int) -> np.ndarray:
+    """Random directions, each of L2 norm 1."""
+    raw = generator.standard_normal((rows, count))
+    return raw / np.linalg.norm(raw, axis=1, keepdims=True)
+
+
+def widths(
+    *, widths: Sequence[int], optimizers: Mapping[str, Mapping[str, float]], models: int, steps: int,
+    seed: int, device: str = "auto", progress: bool = True,
+) -> xr.Dataset:  # fmt: skip
+    """Networks of five layers of more units on the same function.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``loss``, ``teeth`` and ``constant`` over ``(optimizer, width, model)``.
+    """
+    variants = {
+        f"{name} {width}": {"optimizer": name, "width": width, **settings}
+        for name, settings in optimizers.items()
+        for width in widths
+    }
+    run = choices(variants=variants, models=models, steps=steps, seed=seed, device=device, progress=progress)
+    shape = (len(optimizers), len(widths), models)
+    return xr.Dataset(
+        {key: (("optimizer", "width", "model"), run[key].values.reshape(shape)) for key in run},
+        {"optimizer": list(optimizers), "width": list(widths)},
+    )

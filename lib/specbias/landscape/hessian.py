@@ -1,0 +1,287 @@
+"""Second derivatives of the loss of small ReLU networks, their spectrum, and where its zeros come from.
+
+The output of a ReLU network is, as long as no unit switches on or off at a sample, a polynomial in the
+parameters that is linear in each layer. The Hessian of the mean squared error ``mean(r ** 2)`` is thus
+``2 / n (J^T J + sum_k r_k d2f(x_k))`` with the masks of the units fixed. The second derivative of ``f``
+has no blocks on the diagonal; between layers ``l < m`` it is (what enters ``l``) times (how layer ``m - 1``
+moves with ``l``) times (how the output moves with ``m``). This is exact wherever no unit is just at its
+kink (there the derivative of ReLU is taken as 0, as in PyTorch).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from specbias._checks import check_positive
+from specbias.ensembles.networks import check_points, layers
+from specbias.landscape.canonical import as_rows
+
+
+@dataclass(frozen=True)
+class ZeroModes:
+    """Where the zero eigenvalues of one network's Hessian come from; ``zero`` is the sum of the other three.
+
+    Attributes
+    ----------
+    zero : int
+        Eigenvalues of at most ``tolerance`` times the largest, in absolute value.
+    symmetry : int
+        As many the rescaling of hidden units demands at a critical point: the rank of `symmetry_directions`.
+    idle : int
+        As many more come from parameters without influence on the data: the derivative of the output by them
+        is 0 at every sample and their row of the Hessian is 0. Those of units that are never active are.
+    unexplained : int
+        The rest. Positive where the data do not determine the network otherwise, as when a unit is active at
+        every sample or two units have their kinks between the same samples. Negative where the gradient is
+        not small enough for the symmetries to be null vectors.
+    negative : int
+        Eigenvalues below zero by more than the tolerance: at a critical point, of a saddle.
+    gradient : float
+        Largest component of the gradient: how far from critical the point is.
+    """
+
+    zero: int
+    symmetry: int
+    idle: int
+    unexplained: int
+    negative: int
+    gradient: float
+
+
+def hessian(parameters: ArrayLike, x: ArrayLike, y: ArrayLike, depth: int = 5, width: int = 5) -> np.ndarray:
+    """Exact Hessian of a network's mean squared error.
+
+    Parameters
+    ----------
+    parameters
+        ``(P,)``, one row as in :mod:`specbias.ensembles`.
+    x, y
+        ``(n,)``, the samples.
+    depth, width
+        Hidden layers and units in each.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(P, P)`` float64, symmetric.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For wrong shapes and numbers that are not finite.
+
+    Examples
+    --------
+    >>> hessian([1.0, 1.0, 1.0, 1.0], [1.0], [3.0], depth=1, width=1)  # of (w2 relu(w1 x + b1) + b2 - 3) ** 2
+    array([[2., 2., 4., 2.],
+           [2., 2., 4., 2.],
+           [4., 4., 8., 4.],
+           [2., 2., 4., 2.]])
+    """
+    rows, single = as_rows(parameters, depth, width)
+    if not single:
+        raise ValueError(f"parameters must be one row (P,), got shape {rows.shape}")
+    return _Network(rows[0], *_check_data(x, y), depth, width).hessian()
+
+
+def hessian_spectrum(
+    parameters: ArrayLike, x: ArrayLike, y: ArrayLike, depth: int = 5, width: int = 5
+) -> np.ndarray:
+    """Eigenvalues of the Hessian of the mean squared error, ascending.
+
+    Parameters
+    ----------
+    parameters
+        ``(P,)`` or ``(models, P)``.
+    x, y, depth, width
+        As in `hessian`.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 of the shape of ``parameters``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For wrong shapes and numbers that are not finite.
+
+    Examples
+    --------
+    >>> hessian_spectrum([1.0, 1.0, 1.0, 1.0], [1.0], [3.0], depth=1, width=1).round(9) + 0.0
+    array([ 0.,  0.,  0., 14.])
+    """
+    rows, single = as_rows(parameters, depth, width)
+    data = _check_data(x, y)
+    found = np.stack([np.linalg.eigvalsh(_Network(row, *data, depth, width).hessian()) for row in rows])
+    return found[0] if single else found
+
+
+def symmetry_directions(parameters: ArrayLike, depth: int = 5, width: int = 5) -> np.ndarray:
+    """Tangents ``t`` of the rescalings of every hidden unit: what enters it grows, what leaves it shrinks.
+
+    Let ``A`` be the diagonal matrix with 1 at the weights and the bias that enter the unit, -1 at those that
+    leave it and 0 elsewhere. The loss is the same at ``exp(s A) theta`` for all ``s``, so its gradient ``g``
+    has ``exp(s A) g(exp(s A) theta) = g(theta)``. With ``t = A theta`` the derivatives at ``s = 0`` are
+    ``g . t = 0`` and ``H t = -A g``. Hence ``H t = 0`` at a critical point.
+
+    Parameters
+    ----------
+    parameters
+        ``(P,)``.
+    depth, width
+        Hidden layers and units in each.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(depth * width, P)`` float64, first layer first; 0 for units that nothing enters and nothing leaves.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For wrong shapes and numbers that are not finite.
+
+    Examples
+    --------
+    >>> symmetry_directions([2.0, 3.0, 5.0, 7.0], depth=1, width=1)
+    array([[ 2.,  3., -5.,  0.]])
+    """
+    rows, single = as_rows(parameters, depth, width)
+    if not single:
+        raise ValueError(f"parameters must be one row (P,), got shape {rows.shape}")
+    found = np.zeros((depth * width, rows.shape[1]))
+    source, targets = layers(rows[0], depth, width), layers(found, depth, width)
+    for layer in range(depth):
+        for unit in range(width):
+            at = layer * width + unit
+            targets[layer][0][at, unit] = source[layer][0][unit]
+            targets[layer][1][at, unit] = source[layer][1][unit]
+            targets[layer + 1][0][at, :, unit] = -source[layer + 1][0][:, unit]
+    return found
+
+
+def zero_modes(
+    parameters: ArrayLike,
+    x: ArrayLike,
+    y: ArrayLike,
+    depth: int = 5,
+    width: int = 5,
+    *,
+    tolerance: float = 1e-9,
+) -> ZeroModes | list[ZeroModes]:
+    """Count the zero eigenvalues of the Hessian and what accounts for them.
+
+    Parameters
+    ----------
+    parameters
+        ``(P,)`` or ``(models, P)``.
+    x, y, depth, width
+        As in `hessian`.
+    tolerance
+        What counts as zero, relative to the largest eigenvalue.
+
+    Returns
+    -------
+    ZeroModes or list of ZeroModes
+        One, or one for each row.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For wrong shapes, numbers that are not finite, a tolerance that is not positive.
+
+    Examples
+    --------
+    >>> modes = zero_modes([1.0, 1.0, 1.0, 1.0], [1.0, 2.0], [3.0, 4.0], depth=1, width=1)
+    >>> modes.zero, modes.symmetry, modes.idle, modes.unexplained
+    (2, 1, 0, 1)
+
+    The unit is active at both samples, so its bias does what the output's does.
+    """
+    rows, single = as_rows(parameters, depth, width)
+    data = _check_data(x, y)
+    check_positive("tolerance", tolerance)
+    found = [_zero_modes(_Network(row, *data, depth, width), tolerance) for row in rows]
+    return found[0] if single else found
+
+
+def _zero_modes(network: _Network, tolerance: float) -> ZeroModes:
+    matrix = network.hessian()
+    values = np.linalg.eigvalsh(matrix)
+    bound = tolerance * np.abs(values).max()
+    jacobian = network.jacobian()
+    idle = ~jacobian.any(axis=0) & (np.abs(matrix).max(axis=0) <= bound)
+    used = network.row != 0
+    symmetry = _rank(used, network)
+    more = np.count_nonzero(idle) + _rank(used & ~idle, network) - symmetry
+    zero = np.count_nonzero(np.abs(values) <= bound)
+    gradient = 2 / network.x.size * np.abs(jacobian.T @ network.residual).max()
+    return ZeroModes(
+        int(zero), symmetry, int(more), int(zero - symmetry - more),
+        int(np.count_nonzero(values < -bound)), float(gradient),
+    )  # fmt: skip
+
+
+def _rank(used: np.ndarray, network: _Network) -> int:
+    """Rank of the symmetry directions in the given parameters; of signs, so that no small weight is lost."""
+    signs = symmetry_directions(used.astype(float), network.depth, network.width)
+    return int(np.linalg.matrix_rank(signs))
+
+
+def _check_data(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    x, y = check_points("x", x), check_points("y", y)
+    if x.size != y.size:
+        raise ValueError(f"y must have as many values as x, got {y.size} and {x.size}")
+    return x, y
+
+
+class _Network:
+    """One network at its samples: values of every layer, masks, and the derivatives of the output by them."""
+
+    def __init__(self, row: np.ndarray, x: np.ndarray, y: np.ndarray, depth: int, width: int):
+        self.row, self.x, self.depth, self.width = row, x, depth, width
+        self.weights, biases = zip(*layers(row, depth, width), strict=True)
+        self.entering, self.masks = [x[:, None]], []
+        for weights, bias in zip(self.weights[:-1], biases[:-1], strict=True):
+            values = self.entering[-1] @ weights.T + bias
+            self.masks.append(values > 0)
+            self.entering.append(np.maximum(values, 0))
+        self.residual = self.entering[-1] @ self.weights[-1][0] + biases[-1] - y
+        self.leaving = [np.ones((x.size, 1))]
+        for weights, mask in zip(self.weights[:0:-1], self.masks[::-1], strict=True):
+            self.leaving.insert(0, self.leaving[0] @ weights * mask)
+
+    def jacobian(self) -> np.ndarray:
+        """Derivatives of the outputs, ``(n, P)``."""
+        parts = []
+        for entering, leaving in zip(self.entering, self.leaving, strict=True):
+            parts += [(leaving[:, :, None] * entering[:, None]).reshape(len(entering), -1), leaving]
+        return np.concatenate(parts, axis=1)
+
+    def hessian(self) -> np.ndarray:
+        """The Hessian of the mean squared error, ``(P, P)``."""
+        jacobian, above = self.jacobian(), np.zeros((self.row.size, self.row.size))
+        places = layers(np.arange(self.row.size), self.depth, self.width)
+        for lower in range(self.depth):
+            self._fill(above, places, lower)
+        return 2 / self.x.size * (jacobian.T @ jacobian + above + above.T)
+
+    def _fill(self, above: np.ndarray, places: list, lower: int) -> None:
+        """Sums of residuals times the second derivatives of the output by a layer and each later one."""
+        n, width = self.x.size, self.width
+        at = np.concatenate([places[lower][0], places[lower][1][:, None]], axis=1).ravel()
+        entering = np.concatenate([self.entering[lower], np.ones((n, 1))], axis=1) * self.residual[:, None]
+        moves = self.masks[lower][:, None] * np.eye(
+            width
+        )  # of what enters the upper layer by the lower: n, i, q
+        for upper in range(lower + 1, self.depth + 1):
+            ends = (entering[:, :, None] * self.leaving[upper][:, None]).reshape(n, -1)
+            block = (ends.T @ moves.reshape(n, -1)).reshape(entering.shape[1], -1, width, width)
+            above[np.ix_(at, places[upper][0].ravel())] = block.transpose(2, 0, 1, 3).reshape(at.size, -1)
+            if upper < self.depth:
+                later = moves.reshape(-1, width) @ self.weights[upper].T
+                moves = later.reshape(n, width, width) * self.masks[upper][:, None]
