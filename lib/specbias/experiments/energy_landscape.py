@@ -40,7 +40,7 @@ RUNS: dict[str, tuple] = {
     **{f"basin-{name}": (basin, BASIN | {"optimizer": name, "settings": BOTH[name]}) for name in BOTH},
     "bands": (
         bands,
-        {"count": 50, "train_steps": 50_000, "optimizers": BOTH, "seed": 0, "images": 40, "steps": 3000,
+        {"count": 50, "train_steps": 50_000, "optimizers": BOTH, "seed": 0, "images": 30, "steps": 1000,
          "refine": 2},
     ),
     "curvature": (curvature, {"count": 100, "train_steps": 50_000, "optimizers": BOTH, "seed": 0}),

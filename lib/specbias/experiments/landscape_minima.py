@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from specbias.ensembles import initial_parameters, predict, train
-from specbias.experiments.landscape_trainings import CHUNK, teeth, unit_rows
+from specbias.experiments.landscape_trainings import CHUNK, early_loss, teeth, unit_rows
 from specbias.landscape import (
     canonical,
     elastic_band,
@@ -37,7 +37,7 @@ def basin(
     Returns
     -------
     xarray.Dataset
-        ``noise``, ``start_loss`` and ``loss`` over ``model``.
+        ``noise``, ``start_loss`` and ``loss`` over ``model``; ``early (first)``.
     """
     built, generator = hand_built_network(), np.random.default_rng(seed)
     noise = generator.uniform(0, largest, models)
@@ -49,8 +49,11 @@ def basin(
         checkpoint=checkpoint_folder(), progress=progress, **settings,
     )  # fmt: skip
     return xr.Dataset(
-        {"noise": ("model", noise), "start_loss": ("model", start), "loss": ("model", trained.loss)}
-    )
+        {
+            "noise": ("model", noise), "start_loss": ("model", start), "loss": ("model", trained.loss),
+            "early": ("first", early_loss(moved, built, optimizer, settings)),
+        }
+    )  # fmt: skip
 
 
 def trained_minima(

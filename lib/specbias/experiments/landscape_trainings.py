@@ -15,6 +15,7 @@ from specbias.ensembles import initial_parameters, predict, train
 from specbias.landscape import HandBuilt, hand_built_network
 from specbias.recorded import checkpoint_folder
 
+EARLY, EARLY_STEPS = 8, 100
 FOUND = 0.5  # share of the teeth from which on the sawtooth counts as found
 CHUNK = 250  # networks; recordings grow by whole chunks
 
@@ -28,11 +29,20 @@ def teeth(outputs: np.ndarray, built: HandBuilt) -> np.ndarray:
     Examples
     --------
     >>> built = hand_built_network()
-    >>> teeth(np.stack([built.y, built.spline]), built).tolist()
+    >>> teeth(np.stack([built.y, built.spline]), built).round(9).tolist()
     [1.0, 0.0]
     """
     saw = built.sawtooth - built.sawtooth.mean()
     return (outputs - built.spline) @ saw / (saw @ saw)
+
+
+def early_loss(
+    parameters: np.ndarray, built: HandBuilt, optimizer: str, settings: Mapping, **shape
+) -> np.ndarray:
+    """Loss of the first networks after a few steps: before round-off, which processors differ in, grows."""
+    few = parameters[:EARLY]
+    how = {"optimizer": optimizer, "steps": EARLY_STEPS, "device": "cpu", "progress": False}
+    return train(few, built.x, built.y, **how, **shape, **settings).loss
 
 
 def many_trainings(
@@ -53,11 +63,12 @@ def many_trainings(
     xarray.Dataset
         Over ``point``: ``x``, ``y``, ``spline``, ``mean`` and ``deviation`` of the networks' outputs. Over
         ``model``: ``loss``, ``teeth`` and ``constant`` (no input changes the output). ``best (rank, point)``:
-        the three outputs of least loss. ``minima (minimum, parameter)`` and ``minimum_loss``.
+        the three outputs of least loss. ``minima (minimum, parameter)``, ``minimum_loss``. ``early (first)``:
+        see `early_loss`.
     """
-    built = hand_built_network()
+    built, start = hand_built_network(), initial_parameters(models, seed=seed, init=init)
     trained = train(
-        initial_parameters(models, seed=seed, init=init), built.x, built.y, steps=steps, optimizer=optimizer,
+        start, built.x, built.y, steps=steps, optimizer=optimizer,
         chunk=CHUNK, checkpoint=checkpoint_folder(), device=device, progress=progress, **settings,
     )  # fmt: skip
     total, squares, found = np.zeros((2, built.x.size)), None, []
@@ -79,6 +90,7 @@ def many_trainings(
             "best": (("rank", "point"), predict(trained.parameters[order[:3]], built.x)),
             "minima": (("minimum", "parameter"), trained.parameters[kept_rows]),
             "minimum_loss": ("minimum", trained.loss[kept_rows]),
+            "early": ("first", early_loss(start, built, optimizer, settings)),
         },
         attrs={"device": "cpu"},
     )  # fmt: skip
@@ -97,25 +109,28 @@ def choices(
     Returns
     -------
     xarray.Dataset
-        ``loss``, ``teeth`` and ``constant`` over ``(variant, model)``.
+        ``loss``, ``teeth`` and ``constant`` over ``(variant, model)``; ``early (variant, first)``.
     """
     found = {name: _variant(dict(v), models, steps, seed, device, progress) for name, v in variants.items()}
-    loss, shares, flat = (np.stack([found[name][k] for name in variants]) for k in range(3))
+    loss, shares, flat, early = (np.stack([found[name][k] for name in variants]) for k in range(4))
     dims = ("variant", "model")
     return xr.Dataset(
-        {"loss": (dims, loss), "teeth": (dims, shares), "constant": (dims, flat)},
+        {"loss": (dims, loss), "teeth": (dims, shares), "constant": (dims, flat),
+         "early": (("variant", "first"), early)},
         {"variant": list(variants)},
-    )
+    )  # fmt: skip
 
 
 def _variant(
     change: dict, models: int, steps: int, seed: int, device: str, progress: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, ...]:
     init, rounds, jitter = change.pop("init", "pytorch"), change.pop("rounds", 1), change.pop("jitter", 0.0)
     shape = {"depth": change.pop("depth", 5), "width": change.pop("width", 5)}
     built = hand_built_network(points_between=change.pop("points_between", 9))
     parameters = initial_parameters(models, seed=seed, init=init, **shape)
     generator = np.random.default_rng(seed + 1)
+    how = {key: value for key, value in change.items() if key != "optimizer"}
+    early = early_loss(parameters, built, change["optimizer"], how, **shape)
     for _ in range(rounds):
         if jitter:
             parameters = parameters + jitter * unit_rows(generator, *parameters.shape).astype(
@@ -129,7 +144,8 @@ def _variant(
     usual = hand_built_network()
     outputs = predict(parameters, usual.x, **shape).astype(float)
     loss = np.mean((outputs - usual.y) ** 2, axis=1)
-    return loss.astype(np.float32), teeth(outputs, usual).astype(np.float32), np.ptp(outputs, axis=1) < 1e-6
+    shares, flat = teeth(outputs, usual).astype(np.float32), np.ptp(outputs, axis=1) < 1e-6
+    return loss.astype(np.float32), shares, flat, early
 
 
 def unit_rows(generator: np.random.Generator, rows: int, count: int) -> np.ndarray:
@@ -155,8 +171,8 @@ def widths(
         for width in widths
     }
     run = choices(variants=variants, models=models, steps=steps, seed=seed, device=device, progress=progress)
-    shape = (len(optimizers), len(widths), models)
+    shape = (len(optimizers), len(widths), -1)
     return xr.Dataset(
-        {key: (("optimizer", "width", "model"), run[key].values.reshape(shape)) for key in run},
+        {key: (("optimizer", "width", run[key].dims[1]), run[key].values.reshape(shape)) for key in run},
         {"optimizer": list(optimizers), "width": list(widths)},
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from specbias.experiments import sequential_fitting, spectral_bias
+from specbias.experiments import energy_landscape, sequential_fitting, spectral_bias
 from specbias.recorded import recorded
 
 
@@ -25,6 +25,7 @@ REGISTRY: dict[str, Experiment] = {
     for chapter, runs in {
         "spectral-bias": spectral_bias.RUNS,
         "sequential-fitting": sequential_fitting.RUNS,
+        "energy-landscape": energy_landscape.RUNS,
     }.items()
     for name, (function, parameters) in runs.items()
 }

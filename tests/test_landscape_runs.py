@@ -1,0 +1,138 @@
+"""The runs of the chapter on the energy landscape: small ones, and what their recordings must agree with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from specbias.ensembles import initial_parameters, predict
+from specbias.experiments import REGISTRY
+from specbias.experiments.energy_landscape import ADADELTA, BOTH, CHOICES, MOMENTUM
+from specbias.experiments.landscape_minima import bands, basin, curvature
+from specbias.experiments.landscape_trainings import choices, many_trainings, teeth, widths
+from specbias.landscape import canonical, hand_built_network, hessian
+from specbias.recorded import results_folder
+
+RUNS = {name: one for name, one in REGISTRY.items() if name.startswith("energy-landscape/")}
+QUIET = {"seed": 0, "progress": False}
+
+
+def recording(name: str) -> xr.Dataset:
+    """The recorded run; that there is one for each is for ``test_every_run_is_recorded`` to say."""
+    if not (results_folder() / f"{name}.nc").is_file():
+        pytest.skip("not recorded")
+    return xr.load_dataset(results_folder() / f"{name}.nc")
+
+
+def test_the_hand_built_network_is_what_it_says():
+    built = hand_built_network()
+    np.testing.assert_allclose(predict(built.parameters[None], built.x)[0], built.y, atol=1e-15)
+    slopes = np.diff(built.y) / np.diff(built.x)
+    bends = built.x[1:-1][np.abs(np.diff(slopes)) > 1e-6]
+    np.testing.assert_allclose(bends, built.knots[1:-1])  # it bends at its knots and nowhere else
+    assert built.x.size == 9 * (built.knots.size - 1) + built.knots.size
+    left = built.parameters.reshape(-1)[10:40]  # second layer: nothing connects the two sides
+    weights = left[:25].reshape(5, 5)
+    assert not weights[:2, 2:].any() and not weights[2:, :2].any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"kinks": ((0.5, 1.0),)}, "kinks"), ({"points_between": 0}, "points_between"),
+     ({"kinks": tuple((p, 1.0) for p in (0.5, 0.4, 0.6, 0.7, 0.8))}, "kinks")],
+)  # fmt: skip
+def test_the_hand_built_network_refuses(changes, named):
+    with pytest.raises(ValueError, match=named):
+        hand_built_network(**changes)
+
+
+def test_many_trainings_are_what_single_ones_give():
+    small = {"steps": 300, "optimizer": "momentum", "settings": MOMENTUM, "init": "he", "kept": 3, **QUIET}
+    run, fewer = many_trainings(models=7, **small), many_trainings(models=2, **small)
+    np.testing.assert_array_equal(run.loss[:2], fewer.loss)
+    built = hand_built_network()
+    outputs = predict(run.minima.values, built.x).astype(float)
+    np.testing.assert_allclose(np.mean((outputs - built.y) ** 2, axis=1), run.minimum_loss, rtol=1e-5)
+    saw = built.sawtooth - built.sawtooth.mean()
+    design = np.stack([saw, np.ones_like(saw)], axis=1)
+    share = np.linalg.lstsq(design, (outputs - built.spline).T, rcond=None)[0][0]
+    np.testing.assert_allclose(teeth(outputs, built), share, atol=1e-9)
+
+
+def test_choices_and_widths():
+    variants = {
+        "as it is": {"optimizer": "momentum", **MOMENTUM},
+        "restarts": {"optimizer": "momentum", **MOMENTUM, "rounds": 2, "jitter": 0.1},
+        "wide": {"optimizer": "adadelta", **ADADELTA, "width": 7, "points_between": 19},
+    }
+    run = choices(variants=variants, models=3, steps=200, **QUIET)
+    assert run.loss.shape == (3, 3) and np.isfinite(run.loss).all()
+    assert (run.early[0] == run.early[1]).all() and run.early.dims == ("variant", "first")
+    wide = widths(widths=[5, 6], optimizers={"adam": {"lr": 1e-3}}, models=2, steps=100, **QUIET)
+    assert wide.loss.dims == ("optimizer", "width", "model") and wide.early.dims[2] == "first"
+
+
+def test_without_noise_the_minimum_stays():
+    run = basin(models=12, steps=500, largest=1e-6, optimizer="momentum", settings=MOMENTUM, **QUIET)
+    assert (run.loss < 1e-10).all()
+    run = basin(models=12, steps=50, largest=2.0, optimizer="momentum", settings=MOMENTUM, **QUIET)
+    assert run.start_loss[run.noise.argmax()] > run.start_loss[run.noise.argmin()]
+
+
+def test_bands_and_curvature_of_few():
+    few = {"count": 1, "train_steps": 500, "optimizers": BOTH, **QUIET}
+    run = bands(**few, images=6, steps=20, refine=0)
+    np.testing.assert_allclose(run.teeth[:, 0], 1, atol=1e-9)
+    np.testing.assert_allclose(run.energy[:, 0], 0, atol=1e-25)
+    assert (run.distance[:, -1] >= run.apart * (1 - 1e-12)).all()
+    bent = curvature(**few)
+    assert bent.sizes == {"network": 3, "mode": 136} and str(bent.name[0].values) == "W_f"
+    np.testing.assert_array_equal(bent.zero, bent.symmetry + bent.idle + bent.unexplained)
+
+
+# Slices of the recordings
+
+
+@pytest.mark.parametrize("name", [n for n in RUNS if n.split("/")[1].startswith("main-")])
+def test_the_first_networks_of_the_main_experiment(name):
+    before, settings = recording(name), RUNS[name].parameters
+    small = {**settings, "models": 8, "steps": 100, "progress": False}
+    now = many_trainings(**small)
+    np.testing.assert_allclose(now.early, before.early, rtol=1e-3)
+    np.testing.assert_allclose(now.loss, before.early, rtol=1e-3)
+    outputs = predict(before.minima.values, before.x.values).astype(float)
+    np.testing.assert_allclose(
+        np.mean((outputs - before.y.values) ** 2, axis=1), before.minimum_loss, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", [n for n in RUNS if n.split("/")[1].startswith("basin-")])
+def test_the_first_networks_of_the_basin(name):
+    before, settings = recording(name), RUNS[name].parameters
+    now = basin(**{**settings, "steps": 1, "progress": False})
+    np.testing.assert_allclose(now.noise, before.noise, rtol=1e-12)
+    np.testing.assert_allclose(now.early, before.early, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", [n for n in RUNS if RUNS[n].function in (choices, widths)])
+def test_the_first_networks_of_choices_and_widths(name):
+    before, function = recording(name), RUNS[name].function
+    now = function(**{**RUNS[name].parameters, "models": 8, "steps": 10, "progress": False})
+    np.testing.assert_allclose(now.early, before.early, rtol=1e-2)
+
+
+def test_bands_and_curvature_begin_at_the_hand_built_network():
+    built = hand_built_network()
+    start = canonical(built.parameters)
+    values = np.linalg.eigvalsh(hessian(start, built.x, built.y))
+    name = "energy-landscape/curvature"
+    np.testing.assert_allclose(recording(name).eigenvalue[0], values, rtol=1e-6, atol=1e-9 * values[-1])
+    run = recording("energy-landscape/bands")
+    assert float(run.start_norm) == pytest.approx(np.linalg.norm(start))
+    assert float(run.energy[:, 0].max()) < 1e-25
+
+
+def test_initial_networks_of_the_variants_exist():
+    for change in CHOICES.values():
+        initial_parameters(1, seed=0, init=change.get("init", "pytorch"))
