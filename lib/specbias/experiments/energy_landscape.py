@@ -32,7 +32,7 @@ CHOICES: dict[str, dict] = {
 }
 """What the paper leaves open, one change at a time; then other optimizers, restarts and noise."""
 
-MAIN = {"models": 10_000, "steps": 50_000, "init": "pytorch", "seed": 0, "kept": 100}
+MAIN = {"models": 17_000, "steps": 50_000, "init": "pytorch", "seed": 0, "kept": 100}
 BASIN = {"models": 4096, "steps": 20_000, "largest": 2.0, "seed": 0}
 
 RUNS: dict[str, tuple] = {

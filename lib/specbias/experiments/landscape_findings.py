@@ -1,0 +1,232 @@
+"""What the runs of the chapter on the energy landscape say of each claim: a value in words, and a verdict.
+
+Every criterion is written in its function. A network has *found* the sawtooth when its output holds more than
+half of it (:func:`specbias.experiments.landscape_trainings.teeth`); a network is *constant* when no input
+changes its output. The sawtooth's own variance, 1.3e-3, is the loss of a network that has learned the spline
+perfectly and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from specbias.ensembles import predict
+from specbias.experiments.findings import UNMEASURED, Finding, graded
+from specbias.experiments.landscape_trainings import FOUND
+from specbias.landscape import canonical, hand_built_network, random_symmetry
+
+RETURNED = 1e-5
+"""Loss below which a network is back at the global minimum: a hundredth of the sawtooth's variance."""
+
+
+def exact_on_its_data() -> Finding:
+    """EL1: the network's output differs from the formula of its function by round-off, 1e-14 at most."""
+    built = hand_built_network()
+    error = float(np.abs(predict(built.parameters[None], built.x)[0] - built.y).max())
+    return Finding(f"largest error {error:.0e} on {built.x.size} points", graded(error < 1e-14))
+
+
+def spline_only(runs: Mapping[str, xr.Dataset]) -> Finding:
+    """EL2: none finds the sawtooth, and over half of each optimizer's networks explain 90 % of the spline."""
+    parts, none, learned = [], True, True
+    for name, run in runs.items():
+        share = spline_learned(run)
+        found = int((run.teeth > FOUND).sum())
+        parts.append(f"{name}: {found} of {run.sizes['model']} find the teeth, {share:.0%} learn the spline")
+        none, learned = none and found == 0, learned and share > 0.5
+    return Finding("; ".join(parts), graded(none, learned))
+
+
+def spline_learned(run: xr.Dataset) -> float:
+    """Share of networks whose loss is below the sawtooth's variance plus a tenth of the spline's."""
+    sawtooth = (run.y - run.spline).var()
+    return float((run.loss < sawtooth + 0.1 * run.spline.var()).mean())
+
+
+def best_of_all(momentum: xr.Dataset, adadelta: xr.Dataset) -> Finding:
+    """EL3: Adadelta's least loss is below momentum's; neither is below a tenth of the sawtooth's variance."""
+    least = {name: float(run.loss.min()) for name, run in (("momentum", momentum), ("Adadelta", adadelta))}
+    sawtooth = float((momentum.y - momentum.spline).var())
+    told = "least loss: " + ", ".join(f"{name} {loss:.2e}" for name, loss in least.items())
+    told += f" of {momentum.sizes['model']} and {adadelta.sizes['model']} (sawtooth: {sawtooth:.2e})"
+    neither = min(least.values()) > 0.1 * sawtooth
+    return Finding(told, graded(least["Adadelta"] < least["momentum"], neither))
+
+
+def basin_radius(run: xr.Dataset) -> np.ndarray:
+    """Distance along each band at which the loss first reaches half of the sawtooth's variance."""
+    level = 0.5 * float((hand_built_network().sawtooth).var())
+    above = run.energy.values > level
+    first = np.maximum(above.argmax(axis=1), 1)
+    rows = np.arange(len(first))
+    low, high = run.energy.values[rows, first - 1], run.energy.values[rows, first]
+    near, far = run.distance.values[rows, first - 1], run.distance.values[rows, first]
+    radius = near + (level - low) / np.maximum(high - low, 1e-300) * (far - near)
+    return np.where(above.any(axis=1), radius, np.nan)
+
+
+def steep_then_flat(run: xr.Dataset) -> Finding:
+    """EL4: a basin of radius 1 to 4, less than a third of the way; half of the minima within 9.5 to 10.5.
+
+    The radius: where the loss along the band reaches half of the sawtooth's variance.
+    """
+    radius, length = basin_radius(run), run.distance.values[:, -1]
+    shell = float(((run.apart > 9.5) & (run.apart < 10.5)).mean())
+    middle = float(np.nanmedian(radius))
+    low, high = float(run.apart.min()), float(run.apart.max())
+    told = (
+        f"radius {middle:.2f} of {np.median(length):.1f} along the bands; minima {low:.1f} to {high:.1f} "
+        f"away, {shell:.0%} within 9.5 to 10.5; {converged(run)}"
+    )
+    return Finding(told, graded(1 < middle < 4 and middle < np.median(length) / 3, shell > 0.5))
+
+
+def converged(run: xr.Dataset, tolerance: float = 1e-2) -> str:
+    """How many bands are relaxed, in words."""
+    count = int((run.force < tolerance).sum())
+    return f"{count} of {run.sizes['path']} bands relaxed to a force of {tolerance:g}"
+
+
+def teeth_at_the_end(run: xr.Dataset) -> Finding:
+    """EL5: the output holds half of the teeth only within the last third of the way, in the median."""
+    share = run.distance / run.distance.isel(image=-1)
+    has = run.teeth > FOUND
+    within = share.where(has).max("image")
+    told = f"half of the teeth only within {float(within.median()):.0%} of the way from W_f"
+    return Finding(told, graded(float(within.median()) < 1 / 3))
+
+
+def twists_near_the_end(run: xr.Dataset) -> Finding:
+    """EL6: the mean angle in the fifth of the way next to ``W_f`` is over twice that of the rest."""
+    share = (run.distance / run.distance.isel(image=-1)).values[:, 1:-1]
+    near = share < 0.2
+    angle = run.angle.values
+    if not near.any():
+        return Finding("no image near W_f", UNMEASURED)
+    close, far = float(angle[near].mean()), float(angle[~near].mean())
+    return Finding(f"mean angle {close:.2f} near W_f, {far:.2f} elsewhere", graded(close > 2 * far))
+
+
+@dataclass(frozen=True)
+class Returns:
+    """Logistic regression of the return on the noise's norm: where half return, and how many in all."""
+
+    half: float
+    coefficients: tuple[float, float] | None
+    share: float
+
+
+def returns(run: xr.Dataset) -> Returns:
+    """Who comes back to the global minimum, by logistic regression; none where all or none do."""
+    import statsmodels.api as sm
+
+    back = (run.loss < RETURNED).values
+    if back.all() or not back.any():
+        return Returns(float("nan"), None, float(back.mean()))
+    fitted = sm.Logit(back.astype(float), sm.add_constant(run.noise.values)).fit(disp=False)
+    intercept, slope = (float(value) for value in fitted.params)
+    return Returns(-intercept / slope, (intercept, slope), float(back.mean()))
+
+
+def small_basin(momentum: xr.Dataset, adadelta: xr.Dataset) -> Finding:
+    """EL7: with momentum the return probability falls to a half within (0, 2); Adadelta never returns."""
+    by_momentum, by_adadelta = returns(momentum), returns(adadelta)
+    told = (
+        f"momentum: {by_momentum.share:.1%} return, half at a noise of {by_momentum.half:.2f}; "
+        f"Adadelta: {by_adadelta.share:.1%}"
+    )
+    return Finding(told, graded(0 < by_momentum.half < 2, by_adadelta.share == 0))
+
+
+def more_data(run: xr.Dataset) -> Finding:
+    """EL8: with four times the points, still none finds the sawtooth; the median loss moves by under 25 %."""
+    parts, same, none = [], True, True
+    for name, usual in (("momentum", "momentum, step 0.01"), ("Adadelta", "Adadelta, step 1")):
+        more = run.sel(variant=f"{name}, 39 points between knots")
+        before, after = (float(one.loss.median()) for one in (run.sel(variant=usual), more))
+        parts.append(f"{name}: median loss {before:.1e} and {after:.1e}")
+        none = none and not bool((more.teeth > FOUND).any())
+        same = same and abs(after / before - 1) < 0.25
+    return Finding("; ".join(parts), graded(none, same))
+
+
+def symmetric(minima: np.ndarray) -> Finding:
+    """EL9: canonical forms of images by random symmetries agree, with the same outputs, to 1e-9."""
+    built, generator = hand_built_network(), np.random.default_rng(0)
+    rows = np.vstack([built.parameters, minima]).astype(float)
+    forms = canonical(rows)
+    other = canonical(random_symmetry(rows, 5, 5, generator))
+    apart = float(np.abs(forms - other).max())
+    moved = float(np.abs(predict(forms, built.x) - predict(rows, built.x)).max())
+    told = f"{len(rows)} networks: forms of two images differ by {apart:.0e}, outputs by {moved:.0e}"
+    return Finding(told, graded(apart < 1e-9, moved < 1e-9))
+
+
+def wider_find_it(run: xr.Dataset) -> Finding:
+    """EL10: of 10 x 10 networks trained by Adadelta, over half find the sawtooth; partly: one does."""
+    one = run.sel(optimizer="adadelta")
+    if 10 not in one.width:
+        return Finding("no networks of 10 units a layer", UNMEASURED)
+    found = one.sel(width=10).teeth > FOUND
+    told = f"{int(found.sum())} of {found.size} find it, least loss {float(one.sel(width=10).loss.min()):.1e}"
+    return Finding(told, graded(bool(found.any()), float(found.mean()) > 0.5))
+
+
+def narrow_against_flat(run: xr.Dataset) -> Finding:
+    """EL11: the largest eigenvalue and the trace at ``W_f`` are over ten times the median minimum's."""
+    largest, trace = run.eigenvalue.max("mode"), run.eigenvalue.sum("mode")
+    ratios = [float(v[0] / v[1:].median()) for v in (largest, trace)]
+    told = (
+        f"largest eigenvalue {float(largest[0]):.0f} at W_f, {float(largest[1:].median()):.1f} at the median "
+        f"minimum; trace {ratios[1]:.1f} times"
+    )
+    return Finding(told, graded(ratios[0] > 10, ratios[1] > 10))
+
+
+def binomial(found: np.ndarray) -> tuple[float, float, float]:
+    """Share of True and its 95 % interval by Wilson."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    count, total = int(np.sum(found)), int(np.size(found))
+    low, high = proportion_confint(count, total, method="wilson")
+    return count / total, float(low), float(high)
+
+
+def greedy_spline(knots: int) -> tuple[np.ndarray, float]:
+    """A linear spline by a classical method: three times the knots, each where it lowers the error most,
+    then all but so many taken out, each where it raises it least (Friedman's MARS, Ann. Statist. 19, 1991).
+
+    Returns the values and the mean squared error on the data of ``W_f``, among whose points the knots lie.
+
+    Examples
+    --------
+    >>> greedy_spline(36)[1] < 1e-20  # as many as the function has
+    True
+    """
+    built = hand_built_network()
+    fixed = np.stack([np.ones_like(built.x), built.x], axis=1)
+    hinges = np.maximum(built.x[:, None] - built.x[None, 1:-1], 0)
+    chosen: list[int] = []
+    for _ in range(min(3 * knots, hinges.shape[1])):
+        basis = np.linalg.qr(np.hstack([fixed, hinges[:, chosen]]))[0]
+        rest = built.y - basis @ (basis.T @ built.y)
+        across = hinges - basis @ (basis.T @ hinges)
+        norms = np.linalg.norm(across, axis=0)
+        chosen.append(
+            int(np.where(norms > 1e-6, np.abs(across.T @ rest) / np.maximum(norms, 1e-9), 0).argmax())
+        )
+    while True:
+        design = np.hstack([fixed, hinges[:, chosen]])
+        upper = np.linalg.qr(design, mode="r")
+        weights = np.linalg.lstsq(design, built.y, rcond=None)[0]
+        if len(chosen) == knots:
+            break
+        inverse = np.linalg.inv(upper)
+        cost = weights**2 / (inverse**2).sum(axis=1)  # how much the squared error grows without the column
+        chosen.pop(int(cost[2:].argmin()))
+    values = design @ weights
+    return values, float(np.mean((values - built.y) ** 2))

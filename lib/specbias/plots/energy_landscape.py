@@ -1,0 +1,234 @@
+"""Figures of the chapter on the energy landscape, each from the datasets of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from specbias.ensembles.networks import layers
+from specbias.experiments.landscape_findings import RETURNED, binomial, returns
+from specbias.experiments.landscape_trainings import FOUND
+from specbias.interactive import Line, Panel
+from specbias.landscape import HandBuilt, hand_built_network
+from specbias.plots import INK, MARKERS, PALETTE, style
+
+__all__ = [
+    "bands",
+    "basins",
+    "best",
+    "choices",
+    "hand_built",
+    "path_panels",
+    "spectra",
+    "splines",
+    "tubes",
+    "widths",
+]
+
+_SMALL_LOSS = 1e-9  # what a logarithmic axis shows for less
+
+
+@style()
+def hand_built(built: HandBuilt) -> Figure:
+    """The network, an edge for each weight that is not zero, and its function with the two parts."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6), width_ratios=(1, 1.5))
+    matrices = layers(built.parameters, 5, 5)
+    places = [[(0, 2)], *[[(level, unit) for unit in range(5)] for level in range(1, 6)], [(6, 2)]]
+    for (weights, _), below, above in zip(matrices, places[:-1], places[1:], strict=True):
+        for unit, (level, across) in enumerate(above):
+            for source, (from_level, from_across) in enumerate(below):
+                live = weights[unit, source] != 0
+                side = (
+                    PALETTE[0]
+                    if max(across * (level < 6), from_across * (from_level > 0)) < 2
+                    else PALETTE[1]
+                )
+                left.plot(
+                    (from_across, across), (from_level, level), color=side if live else INK,
+                    linewidth=2.2 if live else 0.4, alpha=1 if live else 0.15, zorder=1 + live,
+                )  # fmt: skip
+    for level, row in enumerate(places):
+        for _, across in row:
+            side = INK if level in (0, 6) else PALETTE[0] if across < 2 else PALETTE[1]
+            left.plot(across, level, "o", color=side, markersize=7, zorder=3)
+    left.text(2.25, 0, "x", va="center")
+    left.text(2.25, 6, "f(x)", va="center")
+    left.set_axis_off()
+    right.plot(built.x, built.y, color=INK, label="f")
+    right.plot(built.x, built.spline, color=PALETTE[1], linestyle="--", label="spline")
+    right.plot(built.x, built.sawtooth, color=PALETTE[0], label="sawtooth", linewidth=1)
+    right.set(xlabel="x", ylabel="value")
+    right.legend(loc="upper right", ncols=3, fontsize="small")
+    right.set_ylim(-0.05, 1.45)
+    return figure
+
+
+@style()
+def tubes(runs: Mapping[str, xr.Dataset]) -> Figure:
+    """Mean and standard deviation of the outputs over all networks, and over those that are not constant."""
+    figure, axes = plt.subplots(1, len(runs), figsize=(8.4, 3.3), sharey=True, squeeze=False)
+    for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
+        low, high = run["mean"] - run.deviation, run["mean"] + run.deviation
+        ax.fill_between(run.x, low, high, color=PALETTE[1], alpha=0.25, linewidth=0)
+        ax.plot(run.x, run.y, color=PALETTE[0], linewidth=1, label="f")
+        ax.plot(run.x, run["mean"], color=PALETTE[1], label="mean ± sd")
+        ax.set(title=f"{name}, {run.sizes['model']} networks", xlabel="x")
+        ax.legend(loc="lower center", ncols=2, fontsize="small")
+    axes[0, 0].set_ylabel("output")
+    return figure
+
+
+@style()
+def best(runs: Mapping[str, xr.Dataset]) -> Figure:
+    """The outputs of least loss."""
+    figure, axes = plt.subplots(1, len(runs), figsize=(8.4, 3.3), sharey=True, squeeze=False)
+    for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
+        ax.plot(run.x, run.y, color=PALETTE[0], linewidth=1, label="f")
+        ax.plot(run.x, run.best[0], color=PALETTE[1], label=f"best, loss {float(run.loss.min()):.2e}")
+        ax.set(title=name, xlabel="x")
+        ax.legend(loc="lower center", fontsize="small")
+    axes[0, 0].set_ylabel("output")
+    return figure
+
+
+@style()
+def bands(run: xr.Dataset) -> Figure:
+    """Loss, share of the teeth and angle against the distance from ``W_f`` along each band."""
+    figure, axes = plt.subplots(3, 1, figsize=(7.2, 6.6), sharex=True)
+    names = list(dict.fromkeys(run.optimizer.values.tolist()))
+    for path in range(run.sizes["path"]):
+        one = run.isel(path=path)
+        color = PALETTE[names.index(str(one.optimizer.values))]
+        line = {"color": color, "linewidth": 0.6, "alpha": 0.4}
+        axes[0].plot(one.distance, one.energy, **line)
+        axes[1].plot(one.distance, one.teeth, **line)
+        axes[2].plot(one.distance[1:-1], one.angle, **line)
+    for name, color in zip(names, PALETTE, strict=False):
+        axes[0].plot([], [], color=color, label=f"to minima by {name}")
+    axes[0].set(ylabel="loss", yscale="log")
+    axes[0].set_ylim(bottom=1e-6)
+    axes[0].legend(loc="lower right", fontsize="small")
+    axes[1].set_ylabel("share of the teeth")
+    axes[2].set(ylabel="angle (radians)", xlabel="distance from W_f along the band")
+    return figure
+
+
+def path_panels(run: xr.Dataset) -> tuple[list[Panel], list[int]]:
+    """Output, loss and angle of the first band, image by image from its minimum to ``W_f``."""
+    one = run.isel(path=0)
+    order = slice(None, None, -1)
+    distance, energy = one.distance.values[order], np.maximum(one.energy.values[order], 1e-6)
+    angle = np.concatenate([[np.nan], one.angle.values, [np.nan]])[order]
+    panels = [
+        Panel("Output", "x", "f", run.x.values,
+              [Line("f", run.y.values, style="reference"), Line("network", run.output.values[order])],
+              y_range=(0.3, 1.5)),
+        Panel("Loss", "distance from W_f", "loss", distance,
+              [Line("along the band", energy)], y_scale="log", cursor=distance),
+        Panel("Angle", "distance from W_f", "radians", distance,
+              [Line("along the band", angle)], y_range=(0, 3.2), cursor=distance),
+    ]  # fmt: skip
+    return panels, list(range(distance.size))
+
+
+@style()
+def basins(runs: Mapping[str, xr.Dataset]) -> Figure:
+    """Final loss against the noise's norm, with lowess, and the probability of coming back."""
+    from statsmodels.nonparametric.smoothers_lowess import lowess
+
+    figure, axes = plt.subplots(1, len(runs), figsize=(8.4, 3.6), squeeze=False)
+    for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
+        loss = np.maximum(run.loss.values.astype(float), _SMALL_LOSS)
+        ax.plot(run.noise, loss, ".", color=INK, markersize=2, alpha=0.3, rasterized=True)
+        smooth = lowess(np.log10(loss), run.noise.values, frac=0.1, delta=0.01)
+        ax.plot(smooth[:, 0], 10 ** smooth[:, 1], color=PALETTE[1], label="lowess (of the logarithm)")
+        ax.axhline(RETURNED, color=INK, linewidth=0.8, linestyle=":")
+        ax.set(title=name, xlabel="norm of the noise", yscale="log")
+        fitted = returns(run)
+        chance = ax.twinx()
+        grid = np.linspace(0, float(run.noise.max()), 200)
+        values = np.full(grid.size, fitted.share)
+        if fitted.coefficients:
+            values = 1 / (1 + np.exp(-(fitted.coefficients[0] + fitted.coefficients[1] * grid)))
+        chance.plot(grid, values, color=PALETTE[0], linestyle="--", label="return (right scale)")
+        chance.set_ylim(-0.05, 1.05)
+        handles = [*ax.get_legend_handles_labels()[0], *chance.get_legend_handles_labels()[0]]
+        chance.legend(handles=handles, loc="center right", fontsize="small")
+    axes[0, 0].set_ylabel("final loss")
+    return figure
+
+
+@style()
+def choices(run: xr.Dataset) -> Figure:
+    """Quantiles of the loss of networks that are not constant, and the largest share of the teeth."""
+    names = run.variant.values.tolist()
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(8.4, 0.28 * len(names) + 1.0), sharey=True, width_ratios=(2, 1)
+    )
+    for row, name in enumerate(names):
+        one = run.sel(variant=name)
+        loss = one.loss.values[~one.constant.values & np.isfinite(one.loss.values)]
+        if loss.size:
+            low, middle, high = np.quantile(loss, (0.1, 0.5, 0.9))
+            left.plot((low, high), (row, row), color=PALETTE[0])
+            left.plot(middle, row, "o", color=PALETTE[0])
+            left.plot(loss.min(), row, "|", color=PALETTE[1], markersize=9)
+        right.plot(float(one.teeth.max()), row, "s", color=PALETTE[1])
+    left.axvline(hand_built_network().sawtooth.var(), color=INK, linestyle=":", linewidth=0.8)
+    right.axvline(FOUND, color=INK, linestyle=":", linewidth=0.8)
+    left.set(xscale="log", xlabel="loss: 10 % to 90 %, median, least", yticks=range(len(names)))
+    left.set_yticklabels(names, fontsize="small")
+    left.invert_yaxis()
+    right.set(xlabel="most of the teeth", xlim=(-0.05, 1.1))
+    return figure
+
+
+@style()
+def widths(run: xr.Dataset) -> Figure:
+    """Share of networks that find the sawtooth against the units a layer, with 95 % intervals."""
+    figure, ax = plt.subplots(figsize=(5.6, 3.4))
+    for number, name in enumerate(run.optimizer.values.tolist()):
+        found = run.teeth.sel(optimizer=name) > FOUND
+        shares = np.array([binomial(found.sel(width=w)) for w in run.width.values])
+        errors = np.abs(shares[:, 1:].T - shares[:, 0])
+        ax.errorbar(
+            run.width + 0.1 * number, shares[:, 0], yerr=errors, color=PALETTE[number],
+            marker=MARKERS[number],
+            capsize=2, label=name,
+        )  # fmt: skip
+    ax.set(xlabel="units in each of five layers", ylabel="share that find the sawtooth", ylim=(-0.02, 1.02))
+    ax.legend(fontsize="small")
+    return figure
+
+
+@style()
+def spectra(run: xr.Dataset) -> Figure:
+    """Positive eigenvalues of the Hessian, largest first: every minimum (thin), and ``W_f``."""
+    figure, ax = plt.subplots(figsize=(5.6, 3.4))
+    names = list(dict.fromkeys(run.name.values.tolist()))
+    for network in reversed(range(run.sizes["network"])):
+        values = run.eigenvalue.values[network][::-1]
+        which = names.index(str(run.name.values[network]))
+        thick = {"linewidth": 2.2} if which == 0 else {"linewidth": 0.5, "alpha": 0.3}
+        color = INK if which == 0 else PALETTE[which - 1]
+        ax.plot(np.arange(1, values.size + 1), np.where(values > 1e-12, values, np.nan), color=color, **thick)
+    for which, name in enumerate(names):
+        ax.plot([], [], color=INK if which == 0 else PALETTE[which - 1], label=name)
+    ax.set(xlabel="number of the eigenvalue", ylabel="eigenvalue", yscale="log", ylim=(1e-9, None))
+    ax.legend(fontsize="small")
+    return figure
+
+
+@style()
+def splines(knots: list[int], errors: list[float], reached: float) -> Figure:
+    """Error of a classical linear spline against its knots."""
+    figure, ax = plt.subplots(figsize=(5.6, 3.2))
+    ax.plot(knots, np.maximum(errors, 1e-32), color=PALETTE[0], marker="o", label="greedy linear spline")
+    ax.axhline(reached, color=PALETTE[1], linestyle="--", label="best trained 5 × 5 network")
+    ax.set(xlabel="knots", ylabel="mean squared error", yscale="log")
+    ax.legend(fontsize="small")
+    return figure
