@@ -18,13 +18,7 @@ from specbias.experiments.thread import METHODS, thread, thread_sweep
 from specbias.models import MLP
 from specbias.recorded import canonical_json, results_folder
 
-NOT_RECORDED: dict[str, str] = {
-    f"energy-landscape/{name}": "the chapter is being built"
-    for name in (
-        "main-momentum", "main-adadelta", "basin-momentum", "basin-adadelta", "bands", "curvature", "choices",
-        "widths",
-    )
-}  # fmt: skip
+NOT_RECORDED: dict[str, str] = {}
 """Runs without a recording in ``results/``, each with the reason; at a release there are none."""
 
 EPOCHS = 10  # of the slices; so few that round-off has not grown
