@@ -38,6 +38,14 @@ PEERS = {
 quietly = partial(train, progress=False)
 
 
+@pytest.fixture(autouse=True)
+def interrupts():
+    """Ctrl-C raises, also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def networks(models, depth, width, dtype="float64", seed=0):
     """With all biases drawn, and weights large enough that deep networks still depend on x."""
     return initial_parameters(models, depth=depth, width=width, seed=seed, dtype=dtype) * 1.5

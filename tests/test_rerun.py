@@ -197,6 +197,7 @@ def test_record_needs_no_jupyter_and_no_click(tmp_path):
         "h5netcdf",
         "yaml",
         "matplotlib",
+        "dask",
     ]
     script = f"""
         import sys, types, importlib.util
