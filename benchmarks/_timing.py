@@ -322,3 +322,23 @@ def processor() -> str:
         return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def has_jax(threads: int | None) -> bool:
+    """Whether JAX is there. If threads are asked for, it gets so many cores, before it starts its own."""
+    if threads and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    try:
+        import jax
+    except ImportError:
+        print("JAX is not installed (pip install -e '.[bench]'): its sides are left out")
+        return False
+    where = "" if threads else "; it uses all cores"
+    print(f"JAX {jax.__version__}{where}")
+    return True
+
+
+def judge(peer: str, ratio: float, goal: float) -> None:
+    """Say whether a goal is met."""
+    print(f"  goal: at least {goal:g} times {peer}: {ratio:.2f}, {'met' if ratio >= goal else 'MISSED'}")

@@ -35,8 +35,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from _timing import matmul_peak, parser, read_options, write_json
-from surrogates import has_jax, judge
+from _timing import has_jax, judge, matmul_peak, parser, read_options, write_json
 
 from specbias.ensembles import initial_parameters, predict, train
 from specbias.ensembles.networks import layer_shapes, layers

@@ -30,7 +30,6 @@ given too. What fit does once (checks, copies, snapshots) is not part of a block
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -41,6 +40,8 @@ from _timing import (
     Side,
     Start,
     dense,
+    has_jax,
+    judge,
     microseconds,
     parser,
     plain_pytorch,
@@ -152,21 +153,6 @@ def jax_batched(start: Start) -> Advance:
     return advance
 
 
-def has_jax(threads: int | None) -> bool:
-    """Whether JAX is there. If threads are asked for, it gets so many cores, before it starts its own."""
-    if threads and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    try:
-        import jax
-    except ImportError:
-        print("JAX is not installed (pip install -e '.[bench]'): its sides are left out")
-        return False
-    where = "" if threads else "; it uses all cores"
-    print(f"JAX {jax.__version__}{where}")
-    return True
-
-
 def compare(title: str, start: Start, *, rounds: int, with_jax: bool) -> dict:
     """Time all sides from this start, and print what comes out."""
     print(f"\n{title}")
@@ -187,11 +173,6 @@ def compare(title: str, start: Start, *, rounds: int, with_jax: bool) -> dict:
         judge(BATCHED, ratios[BATCHED], 1)
     peak = report_peak(OURS, ours, times[OURS]["best"], rounds=20)
     return {"microseconds": times, "ratio": ratios, "peak": peak}
-
-
-def judge(peer: str, ratio: float, goal: float) -> None:
-    """Say whether a goal is met."""
-    print(f"  goal: at least {goal:g} times {peer}: {ratio:.2f}, {'met' if ratio >= goal else 'MISSED'}")
 
 
 def main() -> None:

@@ -389,10 +389,11 @@ def test_other_settings_never_find_these_files(tmp_path, monkeypatch):
     usual = {"x": x, "y": y, "depth": 2, "width": 3, "steps": 20, "chunk": 4}
     first = quietly(rows, checkpoint=tmp_path, **usual)
     usual["steps"] = 19
+    later = Trained(rows, rows[:, 0], np.zeros((2, *rows.shape)), 3, "adam", "cpu")
     others = [
         {}, {"lr": 0.031}, {"momentum": 0.8}, {"optimizer": "adam"}, {"optimizer": "adadelta"},
         {"optimizer": "adam", "beta1": 0.8}, {"optimizer": "adadelta", "epsilon": 1e-5}, {"continues": first},
-        {"optimizer": "adam", "continues": Trained(rows, rows[:, 0], np.zeros((2, *rows.shape)), 3)},
+        {"optimizer": "adam", "continues": later},
         {"x": x + 1e-15}, {"y": np.r_[y[:-1], y[-1] + 1e-12]}, {"x": x[:-1], "y": y[:-1]}, {"chunk": 3},
         {"parameters": rows + 1e-15}, {"parameters": rows.astype("f4")}, {"parameters": rows[::-1]},
     ]  # fmt: skip
@@ -440,8 +441,9 @@ def test_ctrl_c_is_heard_while_networks_train(tmp_path, threads, count):
     rows, (x, y) = networks(4, 5, 5, "float32"), data(361)
     threads(count)
     quietly(rows, x, y, steps=1)
-    steps = 200_000  # a second or more each
-    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    steps = 20_000_000  # a minute or more each: so those that have begun stop midway
+    here = threading.main_thread().ident  # as the system does: a thread that waits must wake for it
+    timer = threading.Timer(0.5, signal.pthread_kill, [here, signal.SIGINT])
     timer.start()
     began = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
@@ -452,6 +454,18 @@ def test_ctrl_c_is_heard_while_networks_train(tmp_path, threads, count):
 
 
 # What is refused
+
+
+def test_memory_of_another_optimizer_is_refused():
+    start, x = initial_parameters(2, depth=1, width=2, seed=0), np.linspace(0, 1, 9)
+    small = {"depth": 1, "width": 2, "steps": 1, "progress": False}
+    adam = train(start, x, x, optimizer="adam", **small)
+    assert (adam.optimizer, adam.device) == ("adam", "cpu")
+    with pytest.raises(ValueError, match="continues was trained by adam, this training is adadelta"):
+        train(start, x, x, optimizer="adadelta", continues=adam, **small)
+
+
+OF_OTHERS = Trained(*[np.zeros((1, 3, 136))] * 3, 1, "momentum", "cpu")
 
 
 @pytest.mark.parametrize(
@@ -478,7 +492,7 @@ def test_ctrl_c_is_heard_while_networks_train(tmp_path, threads, count):
         ({"momentum": 1.0}, ValueError, "momentum must be at least 0 and below 1"),
         ({"optimizer": "adam", "beta2": -0.1}, ValueError, "beta2 must be at least 0"),
         ({"device": "gpu"}, ValueError, "device must be one of auto, cpu, cuda"),
-        ({"continues": Trained(*[np.zeros((1, 3, 136))] * 3, 1)}, ValueError, "continues has an optimizer's"),
+        ({"continues": OF_OTHERS}, ValueError, "continues has an optimizer's"),
     ],
 )  # fmt: skip
 def test_impossible_arguments_are_named(change, error, words):

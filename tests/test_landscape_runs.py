@@ -37,6 +37,13 @@ def test_the_hand_built_network_is_what_it_says():
     assert not weights[:2, 2:].any() and not weights[2:, :2].any()
 
 
+@pytest.mark.parametrize("start", [(0.0, -1.0), (-2.0, 3.0)])
+def test_a_spline_below_zero_is_lifted(start):
+    built = hand_built_network(start=start)
+    assert built.spline.min() < 0
+    np.testing.assert_allclose(predict(built.parameters[None], built.x)[0], built.y, atol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [({"kinks": ((0.5, 1.0),)}, "kinks"), ({"points_between": 0}, "points_between"),
@@ -77,7 +84,7 @@ def test_without_noise_the_minimum_stays():
     run = basin(models=12, steps=500, largest=1e-6, optimizer="momentum", settings=MOMENTUM, **QUIET)
     assert (run.loss < 1e-10).all()
     run = basin(models=12, steps=50, largest=2.0, optimizer="momentum", settings=MOMENTUM, **QUIET)
-    assert run.start_loss[run.noise.argmax()] > run.start_loss[run.noise.argmin()]
+    assert run.start_loss[run.noise.values.argmax()] > run.start_loss[run.noise.values.argmin()]
 
 
 def test_bands_and_curvature_of_few():

@@ -11,7 +11,7 @@ import pandas as pd
 
 from specbias.recorded import results_folder
 
-__all__ = ["benchmark", "machine", "table"]
+__all__ = ["benchmark", "machine", "shares", "speedup", "table"]
 
 
 def benchmark(name: str) -> dict:
@@ -44,6 +44,34 @@ def table(numbers: dict) -> pd.DataFrame:
     columns = numbers["table"]["columns"]
     frame = pd.DataFrame(columns).map(lambda value: "—" if pd.isna(value) else _three_digits(value))
     return frame.rename_axis(index=numbers["table"]["unit"])
+
+
+def speedup(numbers: dict, side: str, peers: list[str]) -> tuple[str, str]:
+    """How many times as fast a side is as the fastest of its peers in each setting, and which that is.
+
+    In words; of times, where less is better.
+
+    Examples
+    --------
+    >>> columns = {"small": {"ours": 1.0, "a": 3.0, "b": 4.0}, "large": {"ours": 2.0, "a": 9.0, "b": 5.0}}
+    >>> speedup({"table": {"columns": columns}}, "ours", ["a", "b"])
+    ('3.0 and 2.5', 'a and b')
+    """
+    columns = numbers["table"]["columns"].values()
+    fastest = [min(peers, key=times.get) for times in columns]
+    ratios = [times[peer] / times[side] for times, peer in zip(columns, fastest, strict=True)]
+    return " and ".join(f"{ratio:.1f}" for ratio in ratios), " and ".join(dict.fromkeys(fastest))
+
+
+def shares(parts: list[dict], kind: str) -> str:
+    """In words, the share of the machine's speed at large products: ``"needed"`` or really ``"done"``.
+
+    Examples
+    --------
+    >>> shares([{"peak": {"share_done": 0.31}}, {"peak": {"share_done": 0.4}}], "done")
+    '31% and 40%'
+    """
+    return " and ".join(f"{part['peak'][f'share_{kind}']:.0%}" for part in parts)
 
 
 def machine(numbers: dict) -> str:

@@ -23,7 +23,6 @@ import torch
 
 from specbias.ensembles.networks import Padded, initial_parameters
 from specbias.ensembles.optimizers import Settings
-from specbias.provenance import duration
 from specbias.training.threads import each
 
 SLICE = 1e10  # operations in one compiled call: under a second, then an interrupt is heard
@@ -48,28 +47,21 @@ def train_chunk(
     data = Padded(x, y, settings.depth, settings.width, parameters.dtype)
     loop, rates = settings.compiled(), settings.rates(parameters.dtype)
     piece = max(1, int(SLICE / (6 * parameters.shape[1] * data.x.size)))
-    scratch: dict[int, tuple] = {}
+    mine, stop = threading.local(), threading.Event()
 
     def one(model: int) -> None:
-        arrays = scratch.setdefault(threading.get_ident(), None) or data.arrays()
-        scratch[threading.get_ident()] = arrays
+        if not hasattr(mine, "arrays"):
+            mine.arrays = data.arrays()
+        rows = (model, model + 1, state)
         for begin in range(0, settings.steps, piece):
+            if stop.is_set():
+                return
             count = min(piece, settings.steps - begin)
-            loop(
-                parameters,
-                *arrays,
-                data.zero,
-                model,
-                model + 1,
-                state,
-                settings.first_step + begin,
-                count,
-                rates,
-            )
+            loop(parameters, *mine.arrays, data.zero, *rows, settings.first_step + begin, count, rates)
         if done:
             done(1)
 
-    each(one, len(parameters))
+    each(one, len(parameters), stop)
     return parameters, state
 
 
@@ -83,9 +75,8 @@ def all_chunks(
     for begin in range(0, len(parameters), size):
         end = min(begin + size, len(parameters))
         rows = slice(begin, end)
-        path = (
-            None if folder is None else folder / _file_name(parameters[rows], state[:, rows], x, y, settings)
-        )
+        job = (parameters[rows], state[:, rows], x, y, settings)
+        path = None if folder is None else folder / _file_name(*job)
         found = _load(path)
         if found is None:
             missing[begin, end] = path
@@ -103,14 +94,9 @@ def all_chunks(
 
 
 def estimate(
-    models: int,
-    steps: int,
-    *,
-    depth: int = 5,
-    width: int = 5,
-    samples: int = 361,
+    models: int, steps: int, *, depth: int = 5, width: int = 5, samples: int = 361,
     optimizer: str = "momentum",
-) -> float:
+) -> float:  # fmt: skip
     """Seconds that so many trainings will take on this machine's processors, from a trial of some steps.
 
     Examples
@@ -206,8 +192,3 @@ def _save(path: Path | None, result: Result) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def announce(models: int, steps: int, seconds: float) -> str:
-    """What is about to happen, in words."""
-    return f"{models} networks, {steps} steps each: about {duration(seconds)}"

@@ -14,7 +14,6 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -53,9 +52,7 @@ def gradient(theta, x, y, weight, hidden, delta, error, grad, zero):
     at = {width} * 2 + (depth - 1) * {block}
 {rows_last}
     b = theta[at + {width}]
-    for s in range(samples):
-        error[s] = b - y[s]
-    q = at
+    q, out = at, error
 {output}
     loss, total = zero, zero
     for s in range(samples):
@@ -160,15 +157,15 @@ def source(width: int) -> str:
     >>> "def momentum(" in source(5)
     True
     """
-    groups = [list(part) for part in _groups(width)]
+    groups = _groups(width)
     return _TEMPLATE.format(
         width=width, square=width * width, block=width * width + width,
         rows_before="\n".join(f"        r{i} = hidden[layer - 1, {i}]" for i in range(width)),
         rows_last="\n".join(f"    r{i} = hidden[depth - 1, {i}]" for i in range(width)),
         rows_delta="\n".join(f"        r{i} = delta[side, {i}]" for i in range(width)),
-        forward=_sum(groups, first="b", last="max({}, zero)"), output=_accumulate(groups),
-        weights=_weight_gradients(groups, width),
-        backward=_sum(groups, first="", last="{} if before[s] > zero else zero", stride=width),
+        forward=_sum(groups, first="b", last="max(v, zero)"),
+        output=_sum(groups, first="b - y[s]", last="v", indent=4), weights=_weight_gradients(groups, width),
+        backward=_sum(groups, first="zero", last="v if before[s] > zero else zero", stride=width),
     )  # fmt: skip
 
 
@@ -192,18 +189,11 @@ def loops(width: int) -> ModuleType:
     return module
 
 
-def optimizer_loop(width: int, optimizer: str) -> Callable:
-    """The loop of one optimizer."""
-    return getattr(loops(width), optimizer)
-
-
 def _cache_folder() -> Path:
     """A folder of ours that can be written to: the user's cache, or else a temporary one."""
     usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    for parent in (
-        usual,
-        Path(tempfile.gettempdir()) / f"cache-{os.getuid() if hasattr(os, 'getuid') else 0}",
-    ):
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    for parent in (usual, Path(tempfile.gettempdir()) / f"cache-{user}"):
         folder = parent / "specbias"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -221,40 +211,21 @@ def _groups(width: int) -> list[range]:
     return [range(low, high) for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
 
 
-def _scalars(group: list[int], indent: str, stride: int) -> list[str]:
-    return [f"{indent}w{i} = theta[q + {i * stride}]" for i in group]
-
-
-def _products(group: list[int]) -> str:
-    return " + ".join(f"w{i} * r{i}[s]" for i in group)
-
-
-def _sum(groups: list[list[int]], *, first: str, last: str, stride: int = 1) -> str:
-    """``out[s] = last(first + sum of w * r[s])``, one loop over samples a group."""
-    indent, lines = " " * 12, []
+def _sum(groups: list[range], *, first: str, last: str, stride: int = 1, indent: int = 12) -> str:
+    """``out[s] = last`` of ``v = first + sum of w * r[s]``, one loop over samples a group."""
+    space, lines = " " * indent, []
     for number, group in enumerate(groups):
-        start = first if number == 0 else "out[s]"
-        value = f"{start} + {_products(group)}" if start else _products(group)
-        lines += _scalars(group, indent, stride)
-        lines += [f"{indent}for s in range(samples):"]
-        ends = number == len(groups) - 1
-        if ends and "if" in last:
-            lines += [f"{indent}    v = {value}", f"{indent}    out[s] = {last.format('v')}"]
-        else:
-            lines += [f"{indent}    out[s] = {last.format(value) if ends else value}"]
+        start, end = first if number == 0 else "out[s]", last if number == len(groups) - 1 else "v"
+        lines += [f"{space}w{i} = theta[q + {i * stride}]" for i in group]
+        lines += [
+            f"{space}for s in range(samples):",
+            f"{space}    v = {start} + " + " + ".join(f"w{i} * r{i}[s]" for i in group),
+            f"{space}    out[s] = {end}",
+        ]
     return "\n".join(lines)
 
 
-def _accumulate(groups: list[list[int]]) -> str:
-    """``error[s] += sum of w * r[s]``."""
-    indent, lines = " " * 4, []
-    for group in groups:
-        lines += _scalars(group, indent, 1)
-        lines += [f"{indent}for s in range(samples):", f"{indent}    error[s] += {_products(group)}"]
-    return "\n".join(lines)
-
-
-def _weight_gradients(groups: list[list[int]], width: int) -> str:
+def _weight_gradients(groups: list[range], width: int) -> str:
     """Of the weights into unit j and of its bias: sums over samples, kept in registers."""
     indent, lines = " " * 12, []
     for number, group in enumerate(groups):

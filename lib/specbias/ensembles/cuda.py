@@ -29,7 +29,7 @@ from functools import cache
 
 import numpy as np
 
-from specbias.ensembles.networks import check_parameters, check_points, count_parameters
+from specbias.ensembles.networks import check_data, check_parameters, count_parameters
 from specbias.ensembles.optimizers import Settings
 
 __all__ = ["available", "kernel_source", "train_on_gpu"]
@@ -161,9 +161,7 @@ def available() -> bool:
         from numba import cuda
 
         return bool(cuda.is_available())
-    except (
-        Exception
-    ):  # no package, no driver, or one that does not answer: whatever it raises, there is no device
+    except Exception:  # no package, no driver, or one that does not answer: there is no device
         return False
 
 
@@ -223,7 +221,7 @@ def kernel_source(depth: int, width: int, optimizer: str) -> str:
     sizes = {
         "DEPTH": depth, "WIDTH": width, "BLOCK": width * width + width, "LAST": count - width - 1,
         "COUNT": count, "OWNED": -(-count // LANES), "TOGETHER": TOGETHER,
-        "STATES": 1 if optimizer == "momentum" else 2,
+        "STATES": Settings(optimizer).states,
     }  # fmt: skip
     text = _KERNEL.replace("UPDATE", _UPDATES[optimizer].strip().replace("\n", "\n" + " " * 12))
     tree = _Constants(sizes).visit(ast.parse(text))
@@ -275,9 +273,7 @@ class _Unrolled(ast.NodeTransformer):
 
 def _padded(x: np.ndarray, y: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """``x``, ``y`` and weights, filled up with samples of weight 0 to what the lanes take at once."""
-    x, y = check_points("x", x), check_points("y", y)
-    if x.size != y.size:
-        raise ValueError(f"y must have as many values as x, got {y.size} and {x.size}")
+    x, y = check_data(x, y)
     padded = np.zeros((3, -(-x.size // (LANES * TOGETHER)) * LANES * TOGETHER), dtype)
     padded[:, : x.size] = x, y, np.full(x.size, 2 / x.size)
     return tuple(padded)

@@ -10,10 +10,11 @@ from specbias.ensembles.compiled import PAD, loops
 
 LARGEST = 16  # units a layer, and layers
 
-_SCALES = {
-    "pytorch": lambda fan_in, fan_out: ("uniform", fan_in**-0.5, fan_in**-0.5),
-    "he": lambda fan_in, fan_out: ("normal", (2 / fan_in) ** 0.5, 0.0),
-    "xavier": lambda fan_in, fan_out: ("normal", (2 / (fan_in + fan_out)) ** 0.5, 0.0),
+# name -> whether normal (else uniform on [-1, 1]), and by what weights and biases are multiplied
+_INITIAL = {
+    "pytorch": (False, lambda fan_in, fan_out: (fan_in**-0.5, fan_in**-0.5)),
+    "he": (True, lambda fan_in, fan_out: ((2 / fan_in) ** 0.5, 0.0)),
+    "xavier": (True, lambda fan_in, fan_out: ((2 / (fan_in + fan_out)) ** 0.5, 0.0)),
 }
 
 
@@ -76,18 +77,15 @@ def initial_parameters(
     """
     check_shape(depth, width)
     check_count("models", models)
-    check_choice("init", init, _SCALES)
+    check_choice("init", init, _INITIAL)
     check_choice("dtype", dtype, ("float32", "float64"))
-    count, generator = count_parameters(depth, width), np.random.default_rng(seed)
-    kind = _SCALES[init](1, 1)[0]
-    if kind == "uniform":
-        raw = generator.uniform(-1.0, 1.0, (models, count))
-    else:
-        raw = generator.standard_normal((models, count))
+    shape, generator = (models, count_parameters(depth, width)), np.random.default_rng(seed)
+    normal, scales = _INITIAL[init]
+    raw = generator.standard_normal(shape) if normal else generator.uniform(-1.0, 1.0, shape)
     for (weights, biases), (rows, columns) in zip(
         layers(raw, depth, width), layer_shapes(depth, width), strict=True
     ):
-        _, of_weights, of_biases = _SCALES[init](columns, rows)
+        of_weights, of_biases = scales(columns, rows)
         weights *= of_weights
         biases *= of_biases
     return raw.astype(dtype)
@@ -138,9 +136,7 @@ class Padded:
     """Samples filled up with others of weight 0, and scratch memory, all aligned to cache lines."""
 
     def __init__(self, x: ArrayLike, y: ArrayLike, depth: int, width: int, dtype: np.dtype):
-        x, y = check_points("x", x), check_points("y", y)
-        if x.size != y.size:
-            raise ValueError(f"y must have as many values as x, got {y.size} and {x.size}")
+        x, y = check_data(x, y)
         self.dtype, self.zero = np.dtype(dtype), np.dtype(dtype).type(0)
         self.samples, self.depth, self.width = x.size, depth, width
         size = -(-x.size // PAD) * PAD
@@ -177,6 +173,14 @@ def check_points(name: str, values: ArrayLike) -> np.ndarray:
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} must have shape (n,), got {array.shape}")
     return array
+
+
+def check_data(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """As many finite values ``y`` as points ``x``."""
+    x, y = check_points("x", x), check_points("y", y)
+    if x.size != y.size:
+        raise ValueError(f"y must have as many values as x, got {y.size} and {x.size}")
+    return x, y
 
 
 def check_parameters(parameters: ArrayLike, depth: int, width: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from scipy.special import expit
 
 from specbias.ensembles import predict
 from specbias.experiments.findings import UNMEASURED, Finding, graded
@@ -113,23 +114,41 @@ def twists_near_the_end(run: xr.Dataset) -> Finding:
 
 @dataclass(frozen=True)
 class Returns:
-    """Logistic regression of the return on the noise's norm: where half return, and how many in all."""
+    """Return to the global minimum against the noise's norm: share of all, and at which norm half return.
 
-    half: float
-    coefficients: tuple[float, float] | None
+    ``slope`` is that of the logistic fit: minus infinity if all with less noise than ``half`` return and none
+    with more, where no such fit has a maximum of likelihood; nan where all or none return.
+    """
+
     share: float
+    half: float
+    slope: float
+
+    def chance(self, noise: np.ndarray) -> np.ndarray:
+        """Probability of returning."""
+        if np.isnan(self.slope):
+            return np.full(np.shape(noise), self.share)
+        return (
+            np.where(noise < self.half, 1.0, 0.0)
+            if np.isinf(self.slope)
+            else expit(self.slope * (noise - self.half))
+        )
 
 
 def returns(run: xr.Dataset) -> Returns:
-    """Who comes back to the global minimum, by logistic regression; none where all or none do."""
+    """Who comes back to the global minimum, by logistic regression."""
     import statsmodels.api as sm
 
-    back = (run.loss < RETURNED).values
-    if back.all() or not back.any():
-        return Returns(float("nan"), None, float(back.mean()))
-    fitted = sm.Logit(back.astype(float), sm.add_constant(run.noise.values)).fit(disp=False)
+    back, noise = (run.loss < RETURNED).values, run.noise.values
+    share = float(back.mean())
+    if share in (0.0, 1.0):
+        return Returns(share, np.nan, np.nan)
+    farthest, nearest = noise[back].max(), noise[~back].min()
+    if farthest < nearest:
+        return Returns(share, float(farthest + nearest) / 2, -np.inf)
+    fitted = sm.Logit(back.astype(float), sm.add_constant(noise)).fit(disp=False)
     intercept, slope = (float(value) for value in fitted.params)
-    return Returns(-intercept / slope, (intercept, slope), float(back.mean()))
+    return Returns(share, -intercept / slope, slope)
 
 
 def small_basin(momentum: xr.Dataset, adadelta: xr.Dataset) -> Finding:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from specbias.ensembles import initial_parameters, predict, train
-from specbias.experiments.landscape_trainings import CHUNK, early_loss, teeth, unit_rows
+from specbias.experiments.landscape_trainings import early_loss, is_constant, teeth, unit_rows
 from specbias.landscape import (
     canonical,
     elastic_band,
@@ -20,7 +20,6 @@ from specbias.landscape import (
 from specbias.recorded import checkpoint_folder
 
 ZERO = 1e-12  # of the largest eigenvalue
-FLAT = 1e-6  # range of outputs below which a network is a constant
 
 
 def basin(
@@ -45,7 +44,7 @@ def basin(
     moved = (center + noise[:, None] * unit_rows(generator, models, center.size)).astype(np.float32)
     start = np.mean((predict(moved, built.x).astype(float) - built.y) ** 2, axis=1)
     trained = train(
-        moved, built.x, built.y, steps=steps, optimizer=optimizer, chunk=CHUNK, device=device,
+        moved, built.x, built.y, steps=steps, optimizer=optimizer, device=device,
         checkpoint=checkpoint_folder(), progress=progress, **settings,
     )  # fmt: skip
     return xr.Dataset(
@@ -62,11 +61,11 @@ def trained_minima(
     """Canonical forms of the first ``count`` networks of each optimizer whose output is no constant."""
     built, found, names = hand_built_network(), [], []
     for name, settings in optimizers.items():
-        start = initial_parameters(CHUNK * (1 + 2 * count // CHUNK), seed=seed)[: 3 * count + 10]
-        size = {"chunk": CHUNK, "checkpoint": checkpoint_folder(), "progress": progress}
-        rows = train(start, built.x, built.y, steps=steps, optimizer=name, **size, **settings).parameters
-        live = np.ptp(predict(rows, built.x), axis=1) > FLAT
-        rows = rows[live & np.isfinite(rows).all(axis=1)][:count].astype(float)
+        start = initial_parameters(3 * count + 10, seed=seed)  # at least a third are no constants
+        where = {"checkpoint": checkpoint_folder(), "progress": progress}
+        rows = train(start, built.x, built.y, steps=steps, optimizer=name, **where, **settings).parameters
+        rows = rows[np.isfinite(rows).all(axis=1)]
+        rows = rows[~is_constant(predict(rows, built.x))][:count].astype(float)
         found.append(canonical(rows))
         names += [name] * len(rows)
     return np.concatenate(found), names

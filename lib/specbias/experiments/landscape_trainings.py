@@ -17,7 +17,7 @@ from specbias.recorded import checkpoint_folder
 
 EARLY, EARLY_STEPS = 8, 100
 FOUND = 0.5  # share of the teeth from which on the sawtooth counts as found
-CHUNK = 250  # networks; recordings grow by whole chunks
+FLAT = 1e-6  # range of outputs below which a network is a constant
 
 
 def teeth(outputs: np.ndarray, built: HandBuilt) -> np.ndarray:
@@ -34,6 +34,11 @@ def teeth(outputs: np.ndarray, built: HandBuilt) -> np.ndarray:
     """
     saw = built.sawtooth - built.sawtooth.mean()
     return (outputs - built.spline) @ saw / (saw @ saw)
+
+
+def is_constant(outputs: np.ndarray) -> np.ndarray:
+    """Whether no input changes the output: of outputs ``(..., n)``."""
+    return np.ptp(outputs, axis=-1) < FLAT
 
 
 def early_loss(
@@ -69,15 +74,15 @@ def many_trainings(
     built, start = hand_built_network(), initial_parameters(models, seed=seed, init=init)
     trained = train(
         start, built.x, built.y, steps=steps, optimizer=optimizer,
-        chunk=CHUNK, checkpoint=checkpoint_folder(), device=device, progress=progress, **settings,
+        checkpoint=checkpoint_folder(), device=device, progress=progress, **settings,
     )  # fmt: skip
-    total, squares, found = np.zeros((2, built.x.size)), None, []
+    total, found = np.zeros((2, built.x.size)), []
     flat = np.empty(models, bool)
     for begin in range(0, models, 1000):
         outputs = predict(trained.parameters[begin : begin + 1000], built.x).astype(float)
         total += outputs.sum(axis=0), (outputs**2).sum(axis=0)
         found.append(teeth(outputs, built))
-        flat[begin : begin + 1000] = np.ptp(outputs, axis=1) < 1e-6
+        flat[begin : begin + 1000] = is_constant(outputs)
     mean, squares = total / models
     order = np.argsort(trained.loss)
     kept_rows = np.flatnonzero(~flat & np.isfinite(trained.loss))[:kept]
@@ -92,7 +97,7 @@ def many_trainings(
             "minimum_loss": ("minimum", trained.loss[kept_rows]),
             "early": ("first", early_loss(start, built, optimizer, settings)),
         },
-        attrs={"device": "cpu"},
+        attrs={"device": trained.device},
     )  # fmt: skip
 
 
@@ -133,18 +138,17 @@ def _variant(
     early = early_loss(parameters, built, change["optimizer"], how, **shape)
     for _ in range(rounds):
         if jitter:
-            parameters = parameters + jitter * unit_rows(generator, *parameters.shape).astype(
-                parameters.dtype
-            )
+            noise = jitter * unit_rows(generator, *parameters.shape)
+            parameters = parameters + noise.astype(parameters.dtype)
         parameters = train(
-            parameters, built.x, built.y, steps=steps // rounds, chunk=CHUNK, checkpoint=checkpoint_folder(),
+            parameters, built.x, built.y, steps=steps // rounds, checkpoint=checkpoint_folder(),
             device=device, progress=progress, **shape, **change,
         ).parameters  # fmt: skip
-        parameters = np.where(np.isfinite(parameters).all(axis=1)[:, None], parameters, 0)
+        parameters[~np.isfinite(parameters).all(axis=1)] = 0  # what diverged counts as a constant
     usual = hand_built_network()
     outputs = predict(parameters, usual.x, **shape).astype(float)
     loss = np.mean((outputs - usual.y) ** 2, axis=1)
-    shares, flat = teeth(outputs, usual).astype(np.float32), np.ptp(outputs, axis=1) < 1e-6
+    shares, flat = teeth(outputs, usual).astype(np.float32), is_constant(outputs)
     return loss.astype(np.float32), shares, flat, early
 
 

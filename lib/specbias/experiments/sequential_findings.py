@@ -263,6 +263,16 @@ def survives(variants: xr.Dataset) -> dict[str, int]:
     return {claim: int(holds.sum()) for claim, holds in held.items()}
 
 
+def most_fitted(variants: xr.Dataset, name: str) -> str:
+    """Share of half oscillations that a variant fits of its best target, in the median network; in words."""
+    return f"{float(variants.share.sel(variant=name).median('seed').max('envelope')):.0%}"
+
+
+def modes_at_the_start(kernel: xr.Dataset) -> str:
+    """How many modes of the untrained networks' kernels are above round-off, in words."""
+    return range_in_words((kernel.eigenvalue.isel(epoch=0) > 0).sum("mode"), 0)
+
+
 def _median(values: xr.DataArray) -> float:
     known = values.values[np.isfinite(values.values)]
     return float(np.median(known)) if known.size else float("nan")

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
 from specbias._checks import check_count, check_positive, check_real
-from specbias.ensembles.networks import check_points, count_parameters, loss_and_gradient
+from specbias.ensembles.networks import check_data, count_parameters, loss_and_gradient
 from specbias.landscape._bands import (
     Energy,
     Paths,
@@ -110,9 +110,7 @@ def elastic_band(
         raise ValueError(f"end must have as many paths as start or one, got {len(last)} and {len(first)}")
     if check_count("images", images) < 3:
         raise ValueError(f"images must be at least 3, got {images}")
-    x, y = check_points("x", x), check_points("y", y)
-    if x.size != y.size:
-        raise ValueError(f"y must have as many values as x, got {y.size} and {x.size}")
+    x, y = check_data(x, y)
     way = np.linspace(0, 1, images)[:, None]
     paths = (1 - way) * first[:, None] + way * last[:, None]
     paths[:, 0], paths[:, -1] = first, last

@@ -97,8 +97,7 @@ def _weights(
     """Units 0 and 1: the tent; 2: ``x``; 3: the layer's kink; 4: what is gathered, plus a lift."""
     parameters = np.zeros(count_parameters(DEPTH, WIDTH))
     matrices = layers(parameters, DEPTH, WIDTH)
-    lift = sum(abs(change) for _, change in kinks) + abs(start[0]) + abs(start[1])
-    lift = 0.0 if _stays_positive(start, kinks) else lift
+    lift = _lift(start, kinks)
     for layer, ((weights, biases), (place, _)) in enumerate(zip(matrices[:-1], kinks, strict=True)):
         biases[1], biases[3] = -0.5, -place
         if layer == 0:
@@ -114,12 +113,9 @@ def _weights(
     return parameters
 
 
-def _stays_positive(start: tuple[float, float], kinks: tuple[tuple[float, float], ...]) -> bool:
-    """Whether the partial sums of the spline never fall below 0 on the interval: then no lift is needed."""
+def _lift(start: tuple[float, float], kinks: tuple[tuple[float, float], ...]) -> float:
+    """How far below 0 the spline with its first kinks only, none to all but one, falls on the interval."""
     at = np.array([0.0, *(place for place, _ in kinks), 1.0])
-    value = start[0] + start[1] * at
-    positive = [(value >= 0).all()]
-    for place, change in kinks:
-        value = value + change * np.maximum(at - place, 0)
-        positive.append((value >= 0).all())
-    return all(positive[:-1])
+    changes = [change * np.maximum(at - place, 0) for place, change in kinks[:-1]]
+    partial = np.cumsum([start[0] + start[1] * at, *changes], axis=0)
+    return max(0.0, -float(partial.min()))

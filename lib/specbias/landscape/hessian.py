@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from specbias._checks import check_positive
-from specbias.ensembles.networks import check_points, layers
+from specbias.ensembles.networks import check_data, layers
 from specbias.landscape.canonical import as_rows
 
 
@@ -81,10 +81,7 @@ def hessian(parameters: ArrayLike, x: ArrayLike, y: ArrayLike, depth: int = 5, w
            [4., 4., 8., 4.],
            [2., 2., 4., 2.]])
     """
-    rows, single = as_rows(parameters, depth, width)
-    if not single:
-        raise ValueError(f"parameters must be one row (P,), got shape {rows.shape}")
-    return _Network(rows[0], *_check_data(x, y), depth, width).hessian()
+    return _Network(_one_row(parameters, depth, width), *check_data(x, y), depth, width).hessian()
 
 
 def hessian_spectrum(
@@ -115,7 +112,7 @@ def hessian_spectrum(
     array([ 0.,  0.,  0., 14.])
     """
     rows, single = as_rows(parameters, depth, width)
-    data = _check_data(x, y)
+    data = check_data(x, y)
     found = np.stack([np.linalg.eigvalsh(_Network(row, *data, depth, width).hessian()) for row in rows])
     return found[0] if single else found
 
@@ -150,11 +147,9 @@ def symmetry_directions(parameters: ArrayLike, depth: int = 5, width: int = 5) -
     >>> symmetry_directions([2.0, 3.0, 5.0, 7.0], depth=1, width=1)
     array([[ 2.,  3., -5.,  0.]])
     """
-    rows, single = as_rows(parameters, depth, width)
-    if not single:
-        raise ValueError(f"parameters must be one row (P,), got shape {rows.shape}")
-    found = np.zeros((depth * width, rows.shape[1]))
-    source, targets = layers(rows[0], depth, width), layers(found, depth, width)
+    row = _one_row(parameters, depth, width)
+    found = np.zeros((depth * width, row.size))
+    source, targets = layers(row, depth, width), layers(found, depth, width)
     for layer in range(depth):
         for unit in range(width):
             at = layer * width + unit
@@ -203,7 +198,7 @@ def zero_modes(
     The unit is active at both samples, so its bias does what the output's does.
     """
     rows, single = as_rows(parameters, depth, width)
-    data = _check_data(x, y)
+    data = check_data(x, y)
     check_positive("tolerance", tolerance)
     found = [_zero_modes(_Network(row, *data, depth, width), tolerance) for row in rows]
     return found[0] if single else found
@@ -232,11 +227,11 @@ def _rank(used: np.ndarray, network: _Network) -> int:
     return int(np.linalg.matrix_rank(signs))
 
 
-def _check_data(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    x, y = check_points("x", x), check_points("y", y)
-    if x.size != y.size:
-        raise ValueError(f"y must have as many values as x, got {y.size} and {x.size}")
-    return x, y
+def _one_row(parameters: ArrayLike, depth: int, width: int) -> np.ndarray:
+    rows, single = as_rows(parameters, depth, width)
+    if not single:
+        raise ValueError(f"parameters must be one row (P,), got shape {rows.shape}")
+    return rows[0]
 
 
 class _Network:
@@ -275,9 +270,7 @@ class _Network:
         n, width = self.x.size, self.width
         at = np.concatenate([places[lower][0], places[lower][1][:, None]], axis=1).ravel()
         entering = np.concatenate([self.entering[lower], np.ones((n, 1))], axis=1) * self.residual[:, None]
-        moves = self.masks[lower][:, None] * np.eye(
-            width
-        )  # of what enters the upper layer by the lower: n, i, q
+        moves = self.masks[lower][:, None] * np.eye(width)  # what enters the upper, by the lower: n, i, q
         for upper in range(lower + 1, self.depth + 1):
             ends = (entering[:, :, None] * self.leaving[upper][:, None]).reshape(n, -1)
             block = (ends.T @ moves.reshape(n, -1)).reshape(entering.shape[1], -1, width, width)

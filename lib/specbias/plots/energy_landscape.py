@@ -49,7 +49,8 @@ def hand_built(built: HandBuilt) -> Figure:
                 )
                 left.plot(
                     (from_across, across), (from_level, level), color=side if live else INK,
-                    linewidth=2.2 if live else 0.4, alpha=1 if live else 0.15, zorder=1 + live,
+                    linestyle="-", linewidth=2.2 if live else 0.4, alpha=1 if live else 0.15,
+                    zorder=1 + live,
                 )  # fmt: skip
     for level, row in enumerate(places):
         for _, across in row:
@@ -57,10 +58,11 @@ def hand_built(built: HandBuilt) -> Figure:
             left.plot(across, level, "o", color=side, markersize=7, zorder=3)
     left.text(2.25, 0, "x", va="center")
     left.text(2.25, 6, "f(x)", va="center")
+    left.set(xlim=(-0.5, 4.5), ylim=(-0.5, 6.5))
     left.set_axis_off()
-    right.plot(built.x, built.y, color=INK, label="f")
+    right.plot(built.x, built.y, color=INK, linestyle="-", label="f")
     right.plot(built.x, built.spline, color=PALETTE[1], linestyle="--", label="spline")
-    right.plot(built.x, built.sawtooth, color=PALETTE[0], label="sawtooth", linewidth=1)
+    right.plot(built.x, built.sawtooth, color=PALETTE[0], linestyle="-", label="sawtooth", linewidth=1)
     right.set(xlabel="x", ylabel="value")
     right.legend(loc="upper right", ncols=3, fontsize="small")
     right.set_ylim(-0.05, 1.45)
@@ -103,12 +105,12 @@ def bands(run: xr.Dataset) -> Figure:
     for path in range(run.sizes["path"]):
         one = run.isel(path=path)
         color = PALETTE[names.index(str(one.optimizer.values))]
-        line = {"color": color, "linewidth": 0.6, "alpha": 0.4}
+        line = {"color": color, "linewidth": 0.6, "alpha": 0.4, "linestyle": "-", "rasterized": True}
         axes[0].plot(one.distance, one.energy, **line)
         axes[1].plot(one.distance, one.teeth, **line)
         axes[2].plot(one.distance[1:-1], one.angle, **line)
     for name, color in zip(names, PALETTE, strict=False):
-        axes[0].plot([], [], color=color, label=f"to minima by {name}")
+        axes[0].plot([], [], color=color, linestyle="-", label=f"to minima by {name}")
     axes[0].set(ylabel="loss", yscale="log")
     axes[0].set_ylim(bottom=1e-6)
     axes[0].legend(loc="lower right", fontsize="small")
@@ -148,17 +150,20 @@ def basins(runs: Mapping[str, xr.Dataset]) -> Figure:
         ax.plot(smooth[:, 0], 10 ** smooth[:, 1], color=PALETTE[1], label="lowess (of the logarithm)")
         ax.axhline(RETURNED, color=INK, linewidth=0.8, linestyle=":")
         ax.set(title=name, xlabel="norm of the noise", yscale="log")
-        fitted = returns(run)
         chance = ax.twinx()
         grid = np.linspace(0, float(run.noise.max()), 200)
-        values = np.full(grid.size, fitted.share)
-        if fitted.coefficients:
-            values = 1 / (1 + np.exp(-(fitted.coefficients[0] + fitted.coefficients[1] * grid)))
-        chance.plot(grid, values, color=PALETTE[0], linestyle="--", label="return (right scale)")
+        chance.plot(
+            grid,
+            returns(run).chance(grid),
+            color=PALETTE[0],
+            linestyle="--",
+            label="logistic fit (right scale)",
+        )
         chance.set_ylim(-0.05, 1.05)
-        handles = [*ax.get_legend_handles_labels()[0], *chance.get_legend_handles_labels()[0]]
-        chance.legend(handles=handles, loc="center right", fontsize="small")
+    chance.set_ylabel("probability of coming back")
     axes[0, 0].set_ylabel("final loss")
+    handles = [*ax.get_legend_handles_labels()[0], *chance.get_legend_handles_labels()[0]]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -174,7 +179,7 @@ def choices(run: xr.Dataset) -> Figure:
         loss = one.loss.values[~one.constant.values & np.isfinite(one.loss.values)]
         if loss.size:
             low, middle, high = np.quantile(loss, (0.1, 0.5, 0.9))
-            left.plot((low, high), (row, row), color=PALETTE[0])
+            left.plot((low, high), (row, row), color=PALETTE[0], linestyle="-")
             left.plot(middle, row, "o", color=PALETTE[0])
             left.plot(loss.min(), row, "|", color=PALETTE[1], markersize=9)
         right.plot(float(one.teeth.max()), row, "s", color=PALETTE[1])
@@ -213,11 +218,12 @@ def spectra(run: xr.Dataset) -> Figure:
     for network in reversed(range(run.sizes["network"])):
         values = run.eigenvalue.values[network][::-1]
         which = names.index(str(run.name.values[network]))
-        thick = {"linewidth": 2.2} if which == 0 else {"linewidth": 0.5, "alpha": 0.3}
+        thick = {"linewidth": 2.2} if which == 0 else {"linewidth": 0.5, "alpha": 0.3, "rasterized": True}
         color = INK if which == 0 else PALETTE[which - 1]
-        ax.plot(np.arange(1, values.size + 1), np.where(values > 1e-12, values, np.nan), color=color, **thick)
+        shown = np.where(values > 1e-12, values, np.nan)
+        ax.plot(np.arange(1, values.size + 1), shown, color=color, linestyle="-", **thick)
     for which, name in enumerate(names):
-        ax.plot([], [], color=INK if which == 0 else PALETTE[which - 1], label=name)
+        ax.plot([], [], color=INK if which == 0 else PALETTE[which - 1], linestyle="-", label=name)
     ax.set(xlabel="number of the eigenvalue", ylabel="eigenvalue", yscale="log", ylim=(1e-9, None))
     ax.legend(fontsize="small")
     return figure

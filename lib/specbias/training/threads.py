@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
+from threading import Event
 
 import torch
 
@@ -50,12 +51,12 @@ def share(loop: Callable[[int, int], None], size: int, work: int) -> None:
     list(results)  # waits, and raises what a part has raised
 
 
-def each(task: Callable[[int], None], count: int) -> None:
+def each(task: Callable[[int], None], count: int, stop: Event | None = None) -> None:
     """Call ``task(index)`` for all of ``range(count)``, as many at a time as PyTorch uses threads.
 
     Whoever is done takes the next index, so tasks may be of any length. They must release the interpreter's
-    lock, and write nothing that another one writes. After an exception or an interrupt, tasks that have begun
-    are waited for, and no other one begins.
+    lock, and write nothing that another one writes. After an exception or an interrupt, ``stop`` is set, for
+    long tasks to look at, tasks that have begun are waited for, and no other one begins.
 
     Examples
     --------
@@ -74,6 +75,8 @@ def each(task: Callable[[int], None], count: int) -> None:
         for result in results:
             result.result()  # waits, and raises what the task has raised
     except BaseException:
+        if stop:
+            stop.set()
         begun = [result for result in results if not result.cancel()]
         wait(begun)
         raise
