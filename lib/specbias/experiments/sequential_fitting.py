@@ -7,7 +7,10 @@ from specbias.experiments.sequential_plane import plane
 from specbias.experiments.sequential_predictions import kernel_against_training
 from specbias.experiments.sequential_surrogates import same_spectrum
 
-ENVELOPES = ["none", "sqrt", "bump", "bowl"]
+TARGETS = {"none": "sin", "sqrt": "√x · sin", "bump": "4x(1−x) · sin", "bowl": "4(x−½)² · sin"}
+"""The article's four targets by the name of their envelope, as figures write them."""
+
+ENVELOPES = list(TARGETS)
 
 NETWORK = {
     "wavenumber": 13, "points": 500, "hidden": [100, 100], "activation": "tanh", "omega": 1.0,

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import spearmanr
 
+from specbias.experiments.sequential_fitting import TARGETS
 from specbias.plots import INK, LINE_STYLES, MARKERS, PALETTE, band, style
 from specbias.plots.fit_panels import bounded
 
@@ -187,8 +188,8 @@ def kernel_panels(kernel_run: xr.Dataset, phases: xr.Dataset) -> Figure:
     for envelope, color, line, marker in looks:
         one = kernel_run.sel(envelope=envelope).transpose("seed", "epoch", ...)
         look = {"color": color, "ls": line, "marker": marker, "ms": 4}
-        band(left, one.epoch, one.distance, label=str(envelope), **look)
-        band(middle, one.epoch, one.alignment, label=str(envelope), **look)
+        band(left, one.epoch, one.distance, label=TARGETS[str(envelope)], **look)
+        band(middle, one.epoch, one.alignment, label=TARGETS[str(envelope)], **look)
     left.set(title="distance from the start", xlabel="epoch", ylim=(0, None))
     middle.set(title="alignment with target", xlabel="epoch", ylim=(0, None))
     epochs = np.median(_epochs(phases, _DONE), axis=1)
@@ -227,7 +228,7 @@ def variants_table(run: xr.Dataset) -> Figure:
             words += f"\n{np.median(order):.2f}".replace("-", "−")
         color = "white" if value < 0.55 else "black"
         ax.text(column, row, words, ha="center", va="center", fontsize=9, color=color, linespacing=1.05)
-    ax.set_xticks(range(columns), [str(name) for name in run.envelope.values])
+    ax.set_xticks(range(columns), [TARGETS[str(name)] for name in run.envelope.values])
     ax.set_yticks(range(rows), [str(name) for name in run.variant.values])
     ax.invert_yaxis()
     ax.xaxis.tick_top()
