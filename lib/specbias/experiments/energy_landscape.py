@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from specbias.experiments.landscape_minima import bands, basin, curvature
-from specbias.experiments.landscape_trainings import choices, many_trainings, widths
+from specbias.experiments.landscape_minima import band_settings, bands, basin, curvature
+from specbias.experiments.landscape_trainings import choices, functions, many_trainings, widths
 
 MOMENTUM = {"lr": 0.01, "momentum": 0.9}
 ADADELTA = {"lr": 1.0, "rho": 0.9, "epsilon": 1e-6}
@@ -27,6 +27,7 @@ CHOICES: dict[str, dict] = {
     "Adadelta, 39 points between knots": {"optimizer": "adadelta", **ADADELTA, "points_between": 39},
     "Adam, step 0.001": {"optimizer": "adam", "lr": 1e-3},
     "Adam, step 0.01": {"optimizer": "adam", "lr": 1e-2},
+    "L-BFGS": {"optimizer": "l-bfgs", "iterations": 5000},
     "momentum, 10 restarts": {"optimizer": "momentum", **MOMENTUM, "rounds": 10},
     "momentum, noise 0.5, 10 times": {"optimizer": "momentum", **MOMENTUM, "rounds": 10, "jitter": 0.5},
 }
@@ -43,11 +44,21 @@ RUNS: dict[str, tuple] = {
         {"count": 50, "train_steps": 50_000, "optimizers": BOTH, "seed": 0, "images": 30, "steps": 1000,
          "refine": 2},
     ),
+    "band-settings": (
+        band_settings,
+        {"count": 5, "train_steps": 50_000, "optimizers": BOTH, "seed": 0, "springs": [0.01, 0.1, 1.0],
+         "images": [20, 40, 80], "steps": 1000},
+    ),
     "curvature": (curvature, {"count": 100, "train_steps": 50_000, "optimizers": BOTH, "seed": 0}),
     "choices": (choices, {"variants": CHOICES, "models": 250, "steps": 20_000, "seed": 0}),
     "widths": (
         widths,
         {"widths": [5, 6, 7, 8, 9, 10, 11, 12], "optimizers": {"adadelta": ADADELTA, "adam": {"lr": 1e-3}},
          "models": 100, "steps": 20_000, "seed": 0},
+    ),
+    "functions": (
+        functions,
+        {"counts": [2, 4, 8, 10, 12, 14, 16], "amplitudes": [0.125, 0.25], "optimizers": BOTH,
+         "widths": [5, 10], "models": 100, "steps": 50_000, "seed": 0},
     ),
 }  # fmt: skip

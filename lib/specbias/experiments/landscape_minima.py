@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import xarray as xr
@@ -115,6 +116,59 @@ def bands(
     )  # fmt: skip
 
 
+def crossing(energy: np.ndarray, distance: np.ndarray, level: float) -> np.ndarray:
+    """Distance at which each band's loss first reaches the level: of ``(paths, images)``; nan where never.
+
+    Examples
+    --------
+    >>> crossing(np.array([[0.0, 1.0, 3.0]]), np.array([[0.0, 1.0, 2.0]]), 2.0)
+    array([1.5])
+    """
+    above = energy > level
+    first, rows = np.maximum(above.argmax(axis=1), 1), np.arange(len(energy))
+    low, high = energy[rows, first - 1], energy[rows, first]
+    near, far = distance[rows, first - 1], distance[rows, first]
+    found = near + (level - low) / np.maximum(high - low, 1e-300) * (far - near)
+    return np.where(above.any(axis=1), found, np.nan)
+
+
+def band_settings(
+    *, count: int, train_steps: int, optimizers: Mapping[str, Mapping[str, float]], seed: int,
+    springs: Sequence[float], images: Sequence[int], steps: int, progress: bool = True,
+) -> xr.Dataset:  # fmt: skip
+    """What of the elastic bands depends on their springs and number of images: ``bands``, a few, many times.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``(spring, images, path)``: ``radius``, where the loss reaches the sawtooth's variance;
+        ``length``; ``barrier``, the largest loss at an image, and ``between``, the largest at nine points
+        between each two images; ``force``.
+    """
+    built = hand_built_network()
+    ends = trained_minima(count, train_steps, optimizers, seed, progress)[0]
+    start, found = canonical(built.parameters), []
+    for spring, number in product(springs, images):
+        band = elastic_band(
+            start, ends, built.x, built.y, images=number, spring=spring, steps=steps, progress=progress
+        )
+        share = np.linspace(0, 1, 10, endpoint=False)[:, None]
+        fine = band.points[:, :-1, None] + share * np.diff(band.points, axis=1)[:, :, None]
+        outputs = predict(fine.reshape(-1, start.size), built.x)
+        between = np.mean((outputs - built.y) ** 2, axis=1).reshape(len(ends), -1).max(axis=1)
+        radius = crossing(band.energy, band.distance, float(built.sawtooth.var()))
+        found.append((radius, band.distance[:, -1], band.energy.max(axis=1), between, band.force))
+    shape, dims = (len(springs), len(images), -1), ("spring", "images", "path")
+    names = ("radius", "length", "barrier", "between", "force")
+    return xr.Dataset(
+        {
+            name: (dims, np.reshape(part, shape))
+            for name, part in zip(names, zip(*found, strict=True), strict=True)
+        },
+        {"spring": list(springs), "images": list(images)},
+    )
+
+
 def curvature(
     *, count: int, train_steps: int, optimizers: Mapping[str, Mapping[str, float]], seed: int,
     progress: bool = True,
@@ -138,7 +192,7 @@ def curvature(
             "name": ("network", ["W_f", *names]),
             **{
                 key: ("network", [getattr(one, key) for one in counts])
-                for key in ("zero", "symmetry", "idle", "unexplained", "negative", "gradient")
+                for key in ("zero", "symmetry", "idle", "dependent", "unexplained", "negative", "gradient")
             },
         }
     )

@@ -7,13 +7,17 @@ the optimizers; learning rate, momentum, rho, epsilon and initialisation are our
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import xarray as xr
+from scipy.optimize import minimize
+from tqdm.auto import tqdm
 
-from specbias.ensembles import initial_parameters, predict, train
+from specbias.ensembles import initial_parameters, loss_and_gradient, predict, train
 from specbias.landscape import HandBuilt, hand_built_network
 from specbias.recorded import checkpoint_folder
+from specbias.training.threads import each
 
 EARLY, EARLY_STEPS = 8, 100
 FOUND = 0.5  # share of the teeth from which on the sawtooth counts as found
@@ -107,9 +111,11 @@ def choices(
 ) -> xr.Dataset:  # fmt: skip
     """One change of what the paper leaves open at a time; each variant has ``optimizer`` and more.
 
-    A variant may set ``init``, ``width``, ``depth``, ``points_between`` and any setting of its optimizer.
-    ``rounds`` cuts the steps into so many, each with the optimizer's memory emptied and, with ``jitter``,
-    Gaussian noise of that L2 norm added before it.
+    A variant may set ``init``, ``width``, ``depth``, ``points_between``, another function by ``teeth`` and
+    ``amplitude`` (its own sawtooth is then what ``teeth`` counts), and any setting of its optimizer; besides
+    those of the ensembles there is ``"l-bfgs"``, with ``iterations``, SciPy's in float64. ``rounds`` cuts the
+    steps into so many, each with the optimizer's memory emptied and, with ``jitter``, Gaussian noise of that
+    L2 norm added before it.
 
     Returns
     -------
@@ -131,8 +137,15 @@ def _variant(
 ) -> tuple[np.ndarray, ...]:
     init, rounds, jitter = change.pop("init", "pytorch"), change.pop("rounds", 1), change.pop("jitter", 0.0)
     shape = {"depth": change.pop("depth", 5), "width": change.pop("width", 5)}
-    built = hand_built_network(points_between=change.pop("points_between", 9))
+    function = {key: change.pop(key) for key in ("teeth", "amplitude") if key in change}
+    built = hand_built_network(points_between=change.pop("points_between", 9), **function)
     parameters = initial_parameters(models, seed=seed, init=init, **shape)
+    usual = hand_built_network(**function)
+    if change["optimizer"] == "l-bfgs":
+        few = quasi_newton(parameters[:EARLY], built, EARLY_STEPS // 10, False, **shape)
+        early = np.mean((predict(few, built.x, **shape) - built.y) ** 2, axis=1)
+        found = quasi_newton(parameters, built, change["iterations"], progress, **shape)
+        return *_outcome(found, usual, shape), early
     generator = np.random.default_rng(seed + 1)
     how = {key: value for key, value in change.items() if key != "optimizer"}
     early = early_loss(parameters, built, change["optimizer"], how, **shape)
@@ -145,11 +158,36 @@ def _variant(
             device=device, progress=progress, **shape, **change,
         ).parameters  # fmt: skip
         parameters[~np.isfinite(parameters).all(axis=1)] = 0  # what diverged counts as a constant
-    usual = hand_built_network()
-    outputs = predict(parameters, usual.x, **shape).astype(float)
-    loss = np.mean((outputs - usual.y) ** 2, axis=1)
-    shares, flat = teeth(outputs, usual).astype(np.float32), is_constant(outputs)
-    return loss.astype(np.float32), shares, flat, early
+    return *_outcome(parameters, usual, shape), early
+
+
+def _outcome(
+    parameters: np.ndarray, built: HandBuilt, shape: Mapping[str, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Loss, share of the teeth and whether constant, of each network."""
+    outputs = predict(parameters, built.x, **shape).astype(float)
+    loss = np.mean((outputs - built.y) ** 2, axis=1)
+    return loss.astype(np.float32), teeth(outputs, built).astype(np.float32), is_constant(outputs)
+
+
+def quasi_newton(
+    parameters: np.ndarray, built: HandBuilt, iterations: int, progress: bool, **shape: int
+) -> np.ndarray:
+    """Networks after L-BFGS (SciPy's, history 50, float64), each by itself: parameters ``(models, P)``."""
+    found = parameters.astype(float)
+
+    def one(index: int) -> None:
+        def loss(row: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = loss_and_gradient(row[None], built.x, built.y, **shape)
+            return value[0], gradient[0]
+
+        most = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 50, "ftol": 0, "gtol": 1e-12}
+        found[index] = minimize(loss, found[index], jac=True, method="L-BFGS-B", options=most).x
+        bar.update()
+
+    with tqdm(total=len(found), unit="network", disable=not progress) as bar:
+        each(one, len(found))
+    return found
 
 
 def unit_rows(generator: np.random.Generator, rows: int, count: int) -> np.ndarray:
@@ -175,8 +213,35 @@ def widths(
         for width in widths
     }
     run = choices(variants=variants, models=models, steps=steps, seed=seed, device=device, progress=progress)
-    shape = (len(optimizers), len(widths), -1)
+    return _unstack(run, {"optimizer": list(optimizers), "width": list(widths)})
+
+
+def functions(
+    *, counts: Sequence[int], amplitudes: Sequence[float], optimizers: Mapping[str, Mapping[str, float]],
+    widths: Sequence[int], models: int, steps: int, seed: int, device: str = "auto", progress: bool = True,
+) -> xr.Dataset:  # fmt: skip
+    """Hand-built networks with fewer or higher teeth, so many: who finds those?
+
+    Returns
+    -------
+    xarray.Dataset
+        ``loss``, ``teeth`` and ``constant`` over ``(count, amplitude, optimizer, width, model)``.
+    """
+    coordinates = {"count": list(counts), "amplitude": list(amplitudes), "optimizer": list(optimizers)}
+    coordinates["width"] = list(widths)
+    variants = {
+        " ".join(map(str, at)): {"teeth": at[0], "amplitude": at[1], "optimizer": at[2], "width": at[3]}
+        | dict(optimizers[at[2]])
+        for at in product(*coordinates.values())
+    }
+    run = choices(variants=variants, models=models, steps=steps, seed=seed, device=device, progress=progress)
+    return _unstack(run, coordinates)
+
+
+def _unstack(run: xr.Dataset, coordinates: Mapping[str, list]) -> xr.Dataset:
+    """Variants that are all combinations of the coordinates, laid out along these."""
+    shape = [len(values) for values in coordinates.values()]
     return xr.Dataset(
-        {key: (("optimizer", "width", run[key].dims[1]), run[key].values.reshape(shape)) for key in run},
-        {"optimizer": list(optimizers), "width": list(widths)},
+        {key: ((*coordinates, run[key].dims[1]), run[key].values.reshape(*shape, -1)) for key in run},
+        coordinates,
     )

@@ -17,16 +17,20 @@ from specbias.landscape import HandBuilt, hand_built_network
 from specbias.plots import INK, MARKERS, PALETTE, style
 
 __all__ = [
+    "band_settings",
     "bands",
     "basins",
     "best",
     "choices",
+    "functions",
     "hand_built",
+    "losses",
     "path_panels",
     "spectra",
     "splines",
     "tubes",
     "widths",
+    "zero_modes",
 ]
 
 _SMALL_LOSS = 1e-9  # what a logarithmic axis shows for less
@@ -85,6 +89,30 @@ def tubes(runs: Mapping[str, xr.Dataset]) -> Figure:
 
 
 @style()
+def losses(runs: Mapping[str, xr.Dataset], live: Mapping[str, xr.Dataset]) -> Figure:
+    """Share of networks up to each loss: the recorded ones, and those trained with the page."""
+    figure, ax = plt.subplots(figsize=(6.4, 3.4))
+    for color, (name, run) in zip(PALETTE, runs.items(), strict=False):
+        for one, line in ((run, "-"), (live[name], ":")):
+            loss = np.sort(one.loss.values[np.isfinite(one.loss.values)])
+            share = np.arange(1, loss.size + 1) / one.sizes["model"]
+            sparse = np.unique(np.linspace(0, loss.size - 1, 1000).round().astype(int))
+            which = "with this page" if line == ":" else "recorded"
+            label = f"{name}, {one.sizes['model']} {which}"
+            ax.step(loss[sparse], share[sparse], color=color, linestyle=line, where="post", label=label)
+    built = hand_built_network()
+    for level, what in ((built.sawtooth.var(), "the spline learned"), (built.y.var(), "a constant")):
+        ax.axvline(level, color=INK, linewidth=0.8, linestyle="--")
+        ax.annotate(
+            what, (level, 0.5), rotation=90, ha="right", va="center", fontsize="small", xytext=(-2, 0),
+            textcoords="offset points",
+        )  # fmt: skip
+    ax.set(xscale="log", xlabel="loss", ylabel="share of networks up to it")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+@style()
 def best(runs: Mapping[str, xr.Dataset]) -> Figure:
     """The outputs of least loss."""
     figure, axes = plt.subplots(1, len(runs), figsize=(8.4, 3.3), sharey=True, squeeze=False)
@@ -116,6 +144,30 @@ def bands(run: xr.Dataset) -> Figure:
     axes[0].legend(loc="lower right", fontsize="small")
     axes[1].set_ylabel("share of the teeth")
     axes[2].set(ylabel="angle (radians)", xlabel="distance from W_f along the band")
+    return figure
+
+
+@style()
+def band_settings(run: xr.Dataset) -> Figure:
+    """Radius, length and highest loss of the bands (median and range) against the number of images."""
+    figure, axes = plt.subplots(1, 3, figsize=(8.4, 3.2))
+    shown = {"radius": "end of the rise", "length": "length", "between": "highest loss, between images too"}
+    for ax, (key, title) in zip(axes, shown.items(), strict=True):
+        for number, spring in enumerate(run.spring.values):
+            values = run[key].sel(spring=spring)
+            low, middle, high = values.quantile((0, 0.5, 1), "path").values
+            x = run.images * 1.05 ** (number - 1)
+            ax.errorbar(
+                x, middle, yerr=(middle - low, high - middle), color=PALETTE[number], marker=MARKERS[number],
+                capsize=2, label=f"spring {spring:g}",
+            )  # fmt: skip
+        ax.set(title=title, xlabel="images", xscale="log", xticks=run.images.values)
+        ax.set_xticks([], minor=True)
+        ax.set_xticklabels([str(count) for count in run.images.values])
+    axes[0].set_ylabel("distance from W_f")
+    axes[1].set_ylabel("distance")
+    axes[2].set(ylabel="loss", yscale="log")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -207,6 +259,50 @@ def widths(run: xr.Dataset) -> Figure:
         )  # fmt: skip
     ax.set(xlabel="units in each of five layers", ylabel="share that find the sawtooth", ylim=(-0.02, 1.02))
     ax.legend(fontsize="small")
+    return figure
+
+
+@style()
+def functions(run: xr.Dataset) -> Figure:
+    """Share of networks that find the teeth against how many there are, with 95 % intervals."""
+    figure, axes = plt.subplots(1, run.sizes["amplitude"], figsize=(8.4, 3.4), sharey=True, squeeze=False)
+    found = run.teeth > FOUND
+    for ax, amplitude in zip(axes[0], run.amplitude.values, strict=True):
+        for color, name in zip(PALETTE, run.optimizer.values.tolist(), strict=False):
+            for number, width in enumerate(run.width.values.tolist()):
+                one = found.sel(amplitude=amplitude, optimizer=name, width=width)
+                shares = np.array([binomial(one.sel(count=count)) for count in run["count"].values])
+                ax.errorbar(
+                    run["count"] * (1 + 0.03 * number), shares[:, 0],
+                    yerr=np.abs(shares[:, 1:].T - shares[:, 0]), color=color, marker=MARKERS[number],
+                    linestyle=("-", "--", ":")[number % 3], capsize=2, label=f"{name}, {width} units",
+                )  # fmt: skip
+        teeth = run["count"].values
+        ax.set(title=f"teeth of height {amplitude:g}", xlabel="teeth", xscale="log", xticks=teeth)
+        ax.set_xticks([], minor=True)
+        ax.set_xticklabels([str(count) for count in teeth])
+    axes[0, 0].set(ylabel="share that find them", ylim=(-0.03, 1.03))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+@style()
+def zero_modes(run: xr.Dataset) -> Figure:
+    """Where the zero eigenvalues come from: at ``W_f``, and on average at the minima of each optimizer."""
+    parts = {
+        "symmetry": "rescaling", "idle": "without influence", "dependent": "units linear in each other",
+        "unexplained": "unexplained",
+    }  # fmt: skip
+    figure, ax = plt.subplots(figsize=(7.2, 2.4))
+    names = list(dict.fromkeys(run.name.values.tolist()))
+    left = np.zeros(len(names))
+    for color, (key, label) in zip(PALETTE, parts.items(), strict=False):
+        counts = np.array([float(run[key][run.name == name].mean()) for name in names])
+        ax.barh(names, counts, left=left, color=color, label=label)
+        left += counts
+    ax.invert_yaxis()
+    ax.set(xlabel=f"zero eigenvalues of {run.sizes['mode']}")
+    figure.legend(loc="outside lower center", ncols=4)
     return figure
 
 
