@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from specbias.ensembles import count_parameters, initial_parameters, loss_and_gradient, predict
 from specbias.ensembles.networks import layers
 from specbias.landscape.canonical import canonical, random_symmetry
-from specbias.landscape.hessian import hessian, hessian_spectrum, symmetry_directions, zero_modes
+from specbias.landscape.hand_built import hand_built_network
+from specbias.landscape.hessian import _Network, hessian, hessian_spectrum, symmetry_directions, zero_modes
 
 X = np.linspace(-1, 1, 40)
 Y = np.sin(3 * X) + 0.3
@@ -106,7 +107,7 @@ def test_at_an_exact_minimum_the_symmetries_are_null_vectors_and_the_counts_add_
     matrix, tangents = hessian(row, X, y, depth, width), symmetry_directions(row, depth, width)
     assert np.abs(tangents @ matrix).max() <= 1e-11 * np.abs(matrix).max() * np.abs(row).max()
     modes = zero_modes(row, X, y, depth, width)
-    assert modes.zero == modes.symmetry + modes.idle + modes.unexplained
+    assert modes.zero == modes.symmetry + modes.idle + modes.dependent + modes.unexplained
     assert modes.symmetry == depth * width
     assert modes.negative == 0 and modes.unexplained >= 0 and modes.gradient < 1e-10 * np.abs(matrix).max()
 
@@ -124,35 +125,123 @@ def test_a_minimum_found_by_newtons_method_has_the_symmetries_as_null_vectors():
     assert modes.gradient < 1e-12
     assert np.mean((predict(row[None], X, 1, 2)[0] - y) ** 2) > 1e-6
     assert np.abs(symmetry_directions(row, 1, 2) @ hessian(row, X, y, 1, 2)).max() < 1e-11
-    assert (modes.zero, modes.symmetry, modes.idle, modes.unexplained, modes.negative) == (2, 2, 0, 0, 0)
+    assert parts(modes) == (2, 2, 0, 0, 0) and modes.negative == 0
 
 
 def one_layer(weights, biases, after, last):
     return np.array([*weights, *biases, *after, last])
 
 
-def test_zeros_of_networks_made_by_hand():
-    def counts(row, width):
-        y = predict(row[None], X, 1, width)[0]
-        modes = zero_modes(row, X, y, 1, width)
-        return modes.zero, modes.symmetry, modes.idle, modes.unexplained
+def parts(modes):
+    return modes.zero, modes.symmetry, modes.idle, modes.dependent, modes.unexplained
 
+
+def counts(row, depth, width):
+    """Of data that the network fits exactly."""
+    return parts(zero_modes(row, X, predict(row[None], X, depth, width)[0], depth, width))
+
+
+def test_zeros_of_networks_made_by_hand():
     proper = one_layer([1, 2, -1], [0.5, 0.1, 0.3], [1, -1, 2], 0.2)  # kinks within the data, all different
-    assert counts(proper, 3) == (3, 3, 0, 0)
+    assert counts(proper, 1, 3) == (3, 3, 0, 0, 0)
     never = one_layer([1, 2, -1], [0.5, -9, 0.3], [1, -1, 2], 0.2)  # one unit never active: 3 parameters idle
-    assert counts(never, 3) == (5, 3, 2, 0)
+    assert counts(never, 1, 3) == (5, 3, 2, 0, 0)
     dead = one_layer([1, 0, -1], [0.5, 0, 0.3], [1, 0, 2], 0.2)  # all of a unit is 0: no symmetry of its own
-    assert counts(dead, 3) == (5, 2, 3, 0)
+    assert counts(dead, 1, 3) == (5, 2, 3, 0, 0)
     always = one_layer([1, 2], [0.5, 5], [1, -1], 0.2)  # a line: its bias does what the output's does
-    assert counts(always, 2) == (3, 2, 0, 1)
+    assert counts(always, 1, 2) == (3, 2, 0, 1, 0)
+    twins = one_layer([1, 2], [0.2, 0.42], [1, -1], 0.2)  # kinks between the same samples: one more for each
+    assert counts(twins, 1, 2) == (4, 2, 0, 2, 0)
+
+
+def two_layers(*, weights, biases, after, last, out, end):
+    return np.concatenate([weights, biases, np.ravel(after), last, out, [end]])
+
+
+def test_zeros_of_deeper_networks_made_by_hand():
+    """Three kinks after a first layer that is linear: 10 - 3 of 22 parameters count."""
+    row = two_layers(
+        weights=[1, 2, -1], biases=[3, 4, 5], after=[[1, 0, 0.2], [0, 1, 0.1], [0.2, 0.1, -1]],
+        last=[-3.5, -4.9, 4.3], out=[1, -2, 3], end=0.5,
+    )  # fmt: skip
+    assert counts(row, 2, 3) == (15, 6, 0, 9, 0)
+
+
+def test_what_cancels_in_the_output_alone_is_not_explained():
+    """Two parallel units with one kink, then two always active: 3 of 13 parameters count.
+
+    The kink can be moved by what the second layer, with one bent function only, cannot take back.
+    """
+    row = two_layers(
+        weights=[1, 2], biases=[0.2, 0.4], after=[[1, -0.5], [0.3, 1]], last=[9, 9], out=[1, 2], end=0.5
+    )
+    assert counts(row, 2, 2) == (10, 4, 0, 5, 1)
+
+
+def test_the_network_built_by_hand_is_explained():
+    built = hand_built_network()
+    modes = zero_modes(canonical(built.parameters), built.x, built.y, tolerance=1e-12)
+    assert parts(modes) == (90, 24, 9, 57, 0)
+
+
+@given(shapes)
+def test_exchanges_change_nothing_to_first_order_and_are_null_vectors_at_an_exact_minimum(shape):
+    row, sizes, step = network(**shape), (shape["depth"], shape["width"]), 1e-6
+    assume(distance_from_kinks(row, *sizes) > 1e-3)
+    y = predict(row[None], X, *sizes)[0]
+    found = exchanges(row, *sizes)
+    change = (predict(row + step * found, X, *sizes) - predict(row - step * found, X, *sizes)) / (2 * step)
+    np.testing.assert_allclose(change, 0, atol=1e-6 * max(1, np.abs(y).max()))
+    matrix = hessian(row, X, y, *sizes)
+    np.testing.assert_allclose(found @ matrix, 0, atol=1e-11 * np.abs(matrix).max())
+    both = np.vstack([found, symmetry_directions(row, *sizes)])  # which are among them
+    assert np.linalg.matrix_rank(both, tol=1e-8) == np.linalg.matrix_rank(found, tol=1e-8)
+
+
+def exchanges(row, depth, width):
+    found = _Network(row, X, Y, depth, width).exchanges()
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 2))
+def test_families_with_the_same_outputs_go_in_the_directions_of_exchanges(seed, by):
+    """The first layer has units 0 and 1 active at the same samples and units 2 and 3 at all."""
+    row = network(seed, 2, 4)
+    (weights, biases), (after, last), _ = layers(row, 2, 4)
+    weights[:, 0], biases[:] = [1, 2, 0.5, -0.7], [0.2, 0.42, 3, 2]
+    basis, before = exchanges(row, 2, 4), predict(row[None], X, 2, 4)
+
+    def check(moved):
+        np.testing.assert_allclose(predict(moved[None], X, 2, 4), before, atol=1e-10 * np.abs(row).max() ** 2)
+        move = (moved - row) / np.linalg.norm(moved - row)
+        np.testing.assert_allclose(basis.T @ np.linalg.lstsq(basis.T, move, rcond=1e-10)[0], move, atol=1e-9)
+
+    for unit, other in [(0, 1), (1, 0), (2, 3), (3, 2)]:  # (d) the row of one added to that of another
+        moved = row.copy()
+        (w, b), (v, _), _ = layers(moved, 2, 4)
+        w[unit] += by * w[other]
+        b[unit] += by * b[other]
+        v[:, other] -= by * v[:, unit]
+        check(moved)
+    moved = row.copy()
+    (_, b), (v, c), _ = layers(moved, 2, 4)
+    b[2] += by  # (d) with the constant 1
+    c -= by * v[:, 2]
+    check(moved)
+    for unit in range(4):  # (c) 0.7 (0.5 x + 3) + 0.5 (-0.7 x + 2) - 3.1 = 0
+        moved = row.copy()
+        _, (v, c), _ = layers(moved, 2, 4)
+        v[unit, 2:] += [0.7 * by, 0.5 * by]
+        c[unit] -= 3.1 * by
+        check(moved)
 
 
 def test_a_unit_whose_output_is_not_used_is_idle_only_where_the_residual_does_not_ask_for_it():
     row = one_layer([1, -1], [0.5, 0.3], [1, 0], 0.2)
-    exact = predict(row[None], X, 1, 2)[0]
-    modes = zero_modes(row, X, exact, 1, 2)
-    assert (modes.zero, modes.symmetry, modes.idle, modes.unexplained) == (3, 2, 1, 0)
-    assert zero_modes(row, X, Y, 1, 2).idle == 0
+    assert counts(row, 1, 2) == (3, 2, 1, 0, 0)
+    modes = zero_modes(row, X, Y, 1, 2)
+    assert modes.idle == 0
+    assert modes.dependent == 1  # one way to move its row keeps its output at right angles to the residual
 
 
 def test_spectrum_is_that_of_the_hessian_for_one_and_for_many():
@@ -169,7 +258,7 @@ def test_the_signature_is_the_same_for_the_canonical_network():
     row = network(5, 2, 3)
     y = predict(row[None], X, 2, 3)[0]
     first, second = (zero_modes(each, X, y, 2, 3, tolerance=1e-11) for each in (row, canonical(row, 2, 3)))
-    assert (first.zero, first.symmetry, first.idle) == (second.zero, second.symmetry, second.idle)
+    assert parts(first) == parts(second)
 
 
 def test_wrong_input():

@@ -19,10 +19,13 @@ from specbias._checks import check_positive
 from specbias.ensembles.networks import check_data, layers
 from specbias.landscape.canonical import as_rows
 
+_NULL = 1e-12  # singular values that are 0, relative to the largest: rounding leaves about 1e-15
+_INDEPENDENT = 1e-8  # the same for unit vectors, which come with errors of their own
+
 
 @dataclass(frozen=True)
 class ZeroModes:
-    """Where the zero eigenvalues of one network's Hessian come from; ``zero`` is the sum of the other three.
+    """Where the zero eigenvalues of one network's Hessian come from; ``zero`` is the sum of the next four.
 
     Attributes
     ----------
@@ -33,10 +36,14 @@ class ZeroModes:
     idle : int
         As many more come from parameters without influence on the data: the derivative of the output by them
         is 0 at every sample and their row of the Hessian is 0. Those of units that are never active are.
+    dependent : int
+        As many more come from two adjacent layers, where one can move and the next make up for it at every
+        sample, because units are linear in each other on the data that matter: as when a unit is active at
+        all samples or two have their kinks between the same. To first order the outputs stay; with residuals
+        of 0 all such directions are null vectors, else those count that are.
     unexplained : int
-        The rest. Positive where the data do not determine the network otherwise, as when a unit is active at
-        every sample or two units have their kinks between the same samples. Negative where the gradient is
-        not small enough for the symmetries to be null vectors.
+        The rest. Positive where it takes three layers or more, or units that cancel in the output alone.
+        Negative where the gradient is not small enough for the symmetries to be null vectors.
     negative : int
         Eigenvalues below zero by more than the tolerance: at a critical point, of a saddle.
     gradient : float
@@ -46,6 +53,7 @@ class ZeroModes:
     zero: int
     symmetry: int
     idle: int
+    dependent: int
     unexplained: int
     negative: int
     gradient: float
@@ -192,8 +200,8 @@ def zero_modes(
     Examples
     --------
     >>> modes = zero_modes([1.0, 1.0, 1.0, 1.0], [1.0, 2.0], [3.0, 4.0], depth=1, width=1)
-    >>> modes.zero, modes.symmetry, modes.idle, modes.unexplained
-    (2, 1, 0, 1)
+    >>> modes.zero, modes.symmetry, modes.idle, modes.dependent, modes.unexplained
+    (2, 1, 0, 1, 0)
 
     The unit is active at both samples, so its bias does what the output's does.
     """
@@ -213,10 +221,12 @@ def _zero_modes(network: _Network, tolerance: float) -> ZeroModes:
     used = network.row != 0
     symmetry = _rank(used, network)
     more = np.count_nonzero(idle) + _rank(used & ~idle, network) - symmetry
+    known = [symmetry_directions(network.row, network.depth, network.width), np.eye(idle.size)[idle]]
+    dependent = _count_null(matrix, [*known, network.exchanges()], bound) - _count_null(matrix, known, bound)
     zero = np.count_nonzero(np.abs(values) <= bound)
     gradient = 2 / network.x.size * np.abs(jacobian.T @ network.residual).max()
     return ZeroModes(
-        int(zero), symmetry, int(more), int(zero - symmetry - more),
+        int(zero), symmetry, int(more), dependent, int(zero - symmetry - more - dependent),
         int(np.count_nonzero(values < -bound)), float(gradient),
     )  # fmt: skip
 
@@ -225,6 +235,24 @@ def _rank(used: np.ndarray, network: _Network) -> int:
     """Rank of the symmetry directions in the given parameters; of signs, so that no small weight is lost."""
     signs = symmetry_directions(used.astype(float), network.depth, network.width)
     return int(np.linalg.matrix_rank(signs))
+
+
+def _count_null(matrix: np.ndarray, directions: list[np.ndarray], bound: float) -> int:
+    """How many dimensions of the span of all directions, each ``(m, P)``, the matrix takes to 0."""
+    rows = np.concatenate(directions)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = rows / np.where(norms > 0, norms, np.inf)  # of nothing, or as good as that: 0
+    _, sizes, basis = np.linalg.svd(rows, full_matrices=False)
+    images = matrix @ basis[sizes > _INDEPENDENT].T
+    return int(np.count_nonzero(np.linalg.svd(images, compute_uv=False) <= bound))
+
+
+def _null_vectors(matrix: np.ndarray) -> np.ndarray:
+    """A basis of the null space, in rows; columns are scaled first, so that no small weight is lost."""
+    scale = np.linalg.norm(matrix, axis=0)
+    scale[scale == 0] = 1
+    _, sizes, basis = np.linalg.svd(np.linalg.qr(matrix / scale, mode="r"))
+    return basis[np.count_nonzero(sizes > _NULL * sizes[0]) :] / scale
 
 
 def _one_row(parameters: ArrayLike, depth: int, width: int) -> np.ndarray:
@@ -264,6 +292,28 @@ class _Network:
         for lower in range(self.depth):
             self._fill(above, places, lower)
         return 2 / self.x.size * (jacobian.T @ jacobian + above + above.T)
+
+    def exchanges(self) -> np.ndarray:
+        """Moves of two adjacent layers that cancel in what enters the units of the second, ``(m, P)``.
+
+        They have to at the samples where the output depends on the unit, and to first order. Among them are
+        the rescalings; whatever the units of a layer and 1, linearly dependent at the samples where a unit of
+        the next is active, leave open of the row that enters it; and the row of one unit added to that of
+        another that is active at the same samples. A unit at its kink is not active, as everywhere here.
+        """
+        places, found = layers(np.arange(self.row.size), self.depth, self.width), []
+        ones = np.ones((self.x.size, 1))
+        for layer in range(self.depth):
+            before, after = (np.hstack([each, ones]) for each in self.entering[layer : layer + 2])
+            weights, matters = self.weights[layer + 1], self.leaving[layer + 1] != 0  # q, i and n, q
+            by_first = np.einsum("nq,qi,ni,nj->nqij", matters, weights, self.masks[layer], before)
+            by_second = np.einsum("nq,qp,nj->nqpj", matters, np.eye(len(weights)), after)
+            moves = [each.reshape(matters.size, -1) for each in (by_first, by_second)]
+            null = _null_vectors(np.hstack(moves))
+            at = [np.hstack([rows, bias[:, None]]).ravel() for rows, bias in places[layer : layer + 2]]
+            found.append(np.zeros((len(null), self.row.size)))
+            found[-1][:, np.concatenate(at)] = null
+        return np.concatenate(found)
 
     def _fill(self, above: np.ndarray, places: list, lower: int) -> None:
         """Sums of residuals times the second derivatives of the output by a layer and each later one."""
