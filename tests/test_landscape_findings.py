@@ -13,7 +13,7 @@ from scipy.interpolate import LSQUnivariateSpline
 
 from specbias.experiments import landscape_findings as findings
 from specbias.experiments.energy_landscape import BOTH
-from specbias.experiments.landscape_minima import bands, curvature
+from specbias.experiments.landscape_minima import band_settings, bands, curvature
 from specbias.interactive import scrubber
 from specbias.landscape import hand_built_network
 from specbias.plots import energy_landscape as figures
@@ -58,6 +58,7 @@ def band_run(radius, bend_near, bend_far, teeth_until, apart=10.0) -> xr.Dataset
             "energy": (both, [energy] * 2), "distance": (both, [distance] * 2),
             "teeth": (both, [np.where(distance < teeth_until, 1.0, 0.0)] * 2),
             "angle": (("path", "bend"), [angle] * 2), "apart": ("path", [apart] * 2),
+            "change": (both, [np.zeros(101)] * 2), "y": ("point", BUILT.y),
             "force": ("path", [0.001, 0.1]), "optimizer": ("path", ["momentum", "adadelta"]),
         }
     )  # fmt: skip
@@ -92,6 +93,9 @@ def test_best_of_all():
 def test_bands():
     run = band_run(radius=2.05, bend_near=1.0, bend_far=0.2, teeth_until=1.0)
     np.testing.assert_allclose(findings.basin_radius(run), 2.025, atol=0.05)
+    assert findings.barrier(run) == ("2", "20%", "0%")
+    across = run.assign(energy=run.energy.where(run.distance < 9, BUILT.y.var()))
+    assert findings.barrier(across)[2] == "100%"
     assert verdict(findings.steep_then_flat(run)) == "reproduced"
     assert "1 of 2 bands relaxed" in findings.steep_then_flat(run).measured
     assert (
@@ -146,10 +150,26 @@ def width_run(found: int) -> xr.Dataset:
     )
 
 
+def function_run(by_five: int, by_ten: int) -> xr.Dataset:
+    teeth = np.zeros((2, 2, 2, 2, 10))
+    teeth[0, 1, 1, 0, :by_five], teeth[0, 1, 1, 1, :by_ten] = 0.9, 0.9
+    coordinates = {
+        "count": [2, 3], "amplitude": [0.1, 0.2], "optimizer": ["momentum", "adadelta"], "width": [5, 10]
+    }  # fmt: skip
+    return xr.Dataset({"teeth": ((*coordinates, "model"), teeth)}, coordinates)
+
+
 def test_widths():
     expected = {0: "differs", 3: "partly", 8: "reproduced"}
-    assert {n: verdict(findings.wider_find_it(width_run(n))) for n in expected} == expected
-    assert verdict(findings.wider_find_it(width_run(3).sel(width=[5]))) == "not yet measured"
+    none = function_run(0, 0)
+    assert {n: verdict(findings.wider_find_it(width_run(n), none)) for n in expected} == expected
+    assert verdict(findings.wider_find_it(width_run(3).sel(width=[5]), none)) == "not yet measured"
+    easier = findings.wider_find_it(width_run(0), function_run(0, 6))
+    assert easier.verdict == "partly" and "1 of 4 others" in easier.measured
+    assert verdict(findings.wider_find_it(width_run(0), function_run(1, 6))) == "differs"
+    words = findings.by_teeth(function_run(1, 6))
+    assert (words["middle-count"], words["middle-height"]) == ("2", "0.2")
+    assert (words["middle-five"], words["middle-ten"], words["many-ten"]) == ("10%", "60%", "0%")
     share, low, high = findings.binomial(np.arange(10) < 3)
     interval = stats.binomtest(3, 10).proportion_ci(method="wilson")
     np.testing.assert_allclose((share, low, high), (0.3, *interval), rtol=1e-9)
@@ -187,9 +207,21 @@ def test_figures_from_runs():
          "constant": (("variant", "model"), [[False, False, True], [True] * 3])},
         {"variant": ["one", "all constant"]},
     )  # fmt: skip
+    settings = band_settings(**few, springs=[0.1, 1.0], images=[6, 7], steps=5)
+    assert findings.radii(settings).startswith("rise ")
+    shares = figures.functions(function_run(2, 6))
+    drawn_shares = [container[0].get_ydata()[0] for container in shares.axes[1].containers]
+    assert drawn_shares == [0.0, 0.0, 0.2, 0.6]
+    bent = curvature(**few)
+    words = findings.zeros(bent)
+    parts = ("symmetry", "idle", "dependent", "unexplained")
+    assert sum(int(words[part]) for part in parts) == int(words["zero"]) == int(bent.zero[0])
+    words = findings.same_losses({"momentum": main["momentum"]}, {"momentum": main["momentum"]})
+    assert words == "1.00 (momentum)"
     for number, figure in enumerate(
-        [drawn, figures.hand_built(BUILT), figures.best(main), figures.bands(run), figures.basins(basins),
-         figures.choices(choice), figures.spectra(curvature(**few)),
+        [drawn, shares, figures.band_settings(settings), figures.losses(main, main),
+         figures.hand_built(BUILT), figures.best(main), figures.bands(run), figures.basins(basins),
+         figures.choices(choice), figures.spectra(bent),
          figures.splines([2, 5], [1e-3, 1e-4], 1e-3)]
     ):  # fmt: skip
         assert "<svg" in show(figure, alt=f"figure {number}")._repr_html_()

@@ -5,12 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.signal import argrelmax
 
 from specbias.ensembles import initial_parameters, predict
 from specbias.experiments import REGISTRY
 from specbias.experiments.energy_landscape import ADADELTA, BOTH, CHOICES, MOMENTUM
-from specbias.experiments.landscape_minima import bands, basin, curvature
-from specbias.experiments.landscape_trainings import choices, many_trainings, teeth, widths
+from specbias.experiments.landscape_minima import band_settings, bands, basin, crossing, curvature
+from specbias.experiments.landscape_trainings import (
+    choices,
+    functions,
+    many_trainings,
+    quasi_newton,
+    teeth,
+    widths,
+)
 from specbias.landscape import canonical, hand_built_network, hessian
 from specbias.recorded import results_folder
 
@@ -44,10 +52,19 @@ def test_a_spline_below_zero_is_lifted(start):
     np.testing.assert_allclose(predict(built.parameters[None], built.x)[0], built.y, atol=1e-14)
 
 
+@pytest.mark.parametrize("count", range(1, 17))
+def test_any_number_of_teeth(count):
+    built = hand_built_network(teeth=count, amplitude=0.25)
+    np.testing.assert_allclose(predict(built.parameters[None], built.x)[0], built.y, atol=1e-14)
+    assert argrelmax(built.sawtooth)[0].size == count
+    assert built.sawtooth.max() == pytest.approx(0.25)
+    np.testing.assert_allclose(teeth(built.y, built), 1)
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [({"kinks": ((0.5, 1.0),)}, "kinks"), ({"points_between": 0}, "points_between"),
-     ({"kinks": tuple((p, 1.0) for p in (0.5, 0.4, 0.6, 0.7, 0.8))}, "kinks")],
+     ({"teeth": 17}, "teeth"), ({"kinks": tuple((p, 1.0) for p in (0.5, 0.4, 0.6, 0.7, 0.8))}, "kinks")],
 )  # fmt: skip
 def test_the_hand_built_network_refuses(changes, named):
     with pytest.raises(ValueError, match=named):
@@ -80,6 +97,31 @@ def test_choices_and_widths():
     assert wide.loss.dims == ("optimizer", "width", "model") and wide.early.dims[2] == "first"
 
 
+def test_functions_are_choices_laid_out():
+    few = {"models": 2, "steps": 50, **QUIET}
+    run = functions(counts=[2, 7], amplitudes=[0.125, 0.25], optimizers=BOTH, widths=[5, 6], **few)
+    assert run.loss.dims == ("count", "amplitude", "optimizer", "width", "model")
+    one = {"optimizer": "adadelta", "width": 6, "teeth": 2, "amplitude": 0.25, **ADADELTA}
+    single = choices(variants={"this": one}, **few)
+    at = run.sel(count=2, amplitude=0.25, optimizer="adadelta", width=6)
+    np.testing.assert_array_equal(at.loss, single.loss[0])
+    np.testing.assert_array_equal(at.teeth, single.teeth[0])
+
+
+def test_quasi_newton_goes_down_to_a_critical_point():
+    built = hand_built_network(teeth=1)
+    start = initial_parameters(3, seed=0)
+    found = quasi_newton(start, built, 300, False)
+    before, after = (np.mean((predict(p, built.x) - built.y) ** 2, axis=1) for p in (start, found))
+    assert (after < before).all() and after.min() < 1e-2 * built.y.var()
+
+
+def test_where_a_line_crosses_a_level():
+    distance = np.tile(np.linspace(0, 3, 31), (2, 1))
+    energy = distance**2 * [[1], [0]]
+    np.testing.assert_allclose(crossing(energy, distance, 4.0), [2.0, np.nan], atol=1e-12)
+
+
 def test_without_noise_the_minimum_stays():
     run = basin(models=12, steps=500, largest=1e-6, optimizer="momentum", settings=MOMENTUM, **QUIET)
     assert (run.loss < 1e-10).all()
@@ -93,9 +135,13 @@ def test_bands_and_curvature_of_few():
     np.testing.assert_allclose(run.teeth[:, 0], 1, atol=1e-9)
     np.testing.assert_allclose(run.energy[:, 0], 0, atol=1e-25)
     assert (run.distance[:, -1] >= run.apart * (1 - 1e-12)).all()
+    several = band_settings(**few, springs=[0.1, 1.0], images=[6, 7], steps=20)
+    assert several.radius.dims == ("spring", "images", "path") and several.sizes["path"] == 2
+    assert (several.between >= several.barrier * (1 - 1e-9)).all()
+    np.testing.assert_allclose(several.length[0, 0], run.distance[:, -1])
     bent = curvature(**few)
     assert bent.sizes == {"network": 3, "mode": 136} and str(bent.name[0].values) == "W_f"
-    np.testing.assert_array_equal(bent.zero, bent.symmetry + bent.idle + bent.unexplained)
+    np.testing.assert_array_equal(bent.zero, bent.symmetry + bent.idle + bent.dependent + bent.unexplained)
 
 
 # Slices of the recordings
@@ -122,10 +168,15 @@ def test_the_first_networks_of_the_basin(name):
     np.testing.assert_allclose(now.early, before.early, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", [n for n in RUNS if RUNS[n].function in (choices, widths)])
-def test_the_first_networks_of_choices_and_widths(name):
+@pytest.mark.parametrize("name", [n for n in RUNS if RUNS[n].function in (choices, functions, widths)])
+def test_the_first_networks_of_the_variants(name):
     before, function = recording(name), RUNS[name].function
-    now = function(**{**RUNS[name].parameters, "models": 8, "steps": 10, "progress": False})
+    few = {**RUNS[name].parameters, "models": 8, "steps": 10, "progress": False}
+    if function is choices:
+        few["variants"] = {
+            key: {**v, "iterations": 5} if "iterations" in v else v for key, v in CHOICES.items()
+        }
+    now = function(**few)
     np.testing.assert_allclose(now.early, before.early, rtol=1e-2)
 
 
@@ -136,6 +187,8 @@ def test_bands_and_curvature_begin_at_the_hand_built_network():
     name = "energy-landscape/curvature"
     np.testing.assert_allclose(recording(name).eigenvalue[0], values, rtol=1e-6, atol=1e-9 * values[-1])
     run = recording("energy-landscape/bands")
+    several = recording("energy-landscape/band-settings")
+    assert np.isfinite(several.radius).all() and (several.between >= several.barrier * (1 - 1e-9)).all()
     assert float(run.start_norm) == pytest.approx(np.linalg.norm(start))
     assert float(run.energy[:, 0].max()) < 1e-25
 

@@ -245,8 +245,34 @@ def wider_find_it(run: xr.Dataset, others: xr.Dataset) -> Finding:
     share = (others.sel(optimizer="adadelta").teeth > FOUND).mean("model")
     easier = (share.sel(width=10) > 0.5) & (share.sel(width=5) == 0)
     told += f"; over half find {int(easier.sum())} of {easier.size} others that no 5 × 5 network finds"
+    hard = share.sel(width=10).where(share.sel(width=5) <= 0.05, -1.0).stack(function=("count", "amplitude"))
+    best = hard[int(np.argmax(hard.values))]
+    count, amplitude = (best[name].item() for name in ("count", "amplitude"))
+    by_five = float(share.sel(width=5, count=count, amplitude=amplitude))
+    told += f", nearest: {count} teeth of height {amplitude:g}, {float(best):.0%} against {by_five:.0%}"
     partly = bool(found.any()) or bool(easier.any())
     return Finding(told, graded(float(found.mean()) > 0.5, float(found.mean()) > 0.5 or partly))
+
+
+def by_teeth(run: xr.Dataset) -> dict[str, str]:
+    """In words, Adadelta's shares at fewest and most teeth, and where 5 and 10 units are furthest apart."""
+    share = (run.sel(optimizer="adadelta").teeth > FOUND).mean("model")
+    apart = (share.sel(width=10) - share.sel(width=5)).stack(function=("count", "amplitude"))
+    middle = apart[int(np.argmax(apart.values))]
+    places = {
+        "few": (int(run["count"].min()), float(run.amplitude.min())),
+        "many": (int(run["count"].max()), float(run.amplitude.max())),
+        "middle": (middle["count"].item(), middle.amplitude.item()),
+    }
+    words = {}
+    for name, (count, amplitude) in places.items():
+        at = share.sel(count=count, amplitude=amplitude)
+        words |= {f"{name}-count": str(count), f"{name}-height": f"{amplitude:g}"}
+        words |= {
+            f"{name}-five": f"{float(at.sel(width=5)):.0%}",
+            f"{name}-ten": f"{float(at.sel(width=10)):.0%}",
+        }
+    return words
 
 
 def narrow_against_flat(run: xr.Dataset) -> Finding:
@@ -258,6 +284,18 @@ def narrow_against_flat(run: xr.Dataset) -> Finding:
         f"minimum; trace {ratios[1]:.1f} times"
     )
     return Finding(told, graded(ratios[0] > 10, ratios[1] > 10))
+
+
+def zeros(run: xr.Dataset) -> dict[str, str]:
+    """In words, the zero eigenvalues at ``W_f`` by cause, and medians over the trained networks."""
+    built, trained = run.isel(network=0), run.isel(network=slice(1, None))
+    words = {key: str(int(built[key])) for key in ("zero", "symmetry", "idle", "dependent", "unexplained")}
+    least = trained.eigenvalue.min("mode") / trained.eigenvalue.max("mode")
+    return words | {
+        "trained": f"{float(trained.zero.median()):.0f}",
+        "negative": f"{float(trained.negative.median()):.0f}",
+        "least": f"{float(least.median()):.0e}", "gradient": f"{float(trained.gradient.median()):.0e}",
+    }  # fmt: skip
 
 
 def binomial(found: np.ndarray) -> tuple[float, float, float]:

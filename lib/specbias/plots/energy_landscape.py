@@ -30,7 +30,6 @@ __all__ = [
     "splines",
     "tubes",
     "widths",
-    "zero_modes",
 ]
 
 _SMALL_LOSS = 1e-9  # what a logarithmic axis shows for less
@@ -283,26 +282,6 @@ def functions(run: xr.Dataset) -> Figure:
         ax.set_xticklabels([str(count) for count in teeth])
     axes[0, 0].set(ylabel="share that find them", ylim=(-0.03, 1.03))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    return figure
-
-
-@style()
-def zero_modes(run: xr.Dataset) -> Figure:
-    """Where the zero eigenvalues come from: at ``W_f``, and on average at the minima of each optimizer."""
-    parts = {
-        "symmetry": "rescaling", "idle": "without influence", "dependent": "units linear in each other",
-        "unexplained": "unexplained",
-    }  # fmt: skip
-    figure, ax = plt.subplots(figsize=(7.2, 2.4))
-    names = list(dict.fromkeys(run.name.values.tolist()))
-    left = np.zeros(len(names))
-    for color, (key, label) in zip(PALETTE, parts.items(), strict=False):
-        counts = np.array([float(run[key][run.name == name].mean()) for name in names])
-        ax.barh(names, counts, left=left, color=color, label=label)
-        left += counts
-    ax.invert_yaxis()
-    ax.set(xlabel=f"zero eigenvalues of {run.sizes['mode']}")
-    figure.legend(loc="outside lower center", ncols=4)
     return figure
 
 
