@@ -47,6 +47,7 @@ OURS, TORCH, VMAP, COMPILE = "ours", "PyTorch", "PyTorch, vmap", "PyTorch, compi
 JAX_VMAP, JAX = "JAX, vmap", "JAX"
 X = np.linspace(-1, 1, SAMPLES)
 Y = np.sin(2 * np.pi * X) + np.sin(6 * np.pi * X) / 2
+PAUSE = 0.3  # seconds
 SCAN = 20  # steps that JAX makes at a call
 
 
@@ -272,7 +273,8 @@ def block(trainer: Trainer, seconds: float) -> int:
 
 
 def rate(trainer: Trainer, steps: int) -> float:
-    """Model-steps a second in one block."""
+    """Model-steps a second in one block, when the threads of the one before have stopped spinning."""
+    time.sleep(PAUSE)
     began = time.perf_counter()
     trainer.advance(steps)
     return trainer.models * steps / (time.perf_counter() - began)

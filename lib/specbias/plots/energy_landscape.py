@@ -32,6 +32,7 @@ __all__ = [
     "widths",
 ]
 
+_NAMES = {"adadelta": "Adadelta", "adam": "Adam"}
 _SMALL_LOSS = 1e-9  # what a logarithmic axis shows for less
 
 
@@ -137,7 +138,7 @@ def bands(run: xr.Dataset) -> Figure:
         axes[1].plot(one.distance, one.teeth, **line)
         axes[2].plot(one.distance[1:-1], one.angle, **line)
     for name, color in zip(names, PALETTE, strict=False):
-        axes[0].plot([], [], color=color, linestyle="-", label=f"to minima by {name}")
+        axes[0].plot([], [], color=color, linestyle="-", label=f"to minima by {_NAMES.get(name, name)}")
     axes[0].set(ylabel="loss", yscale="log")
     axes[0].set_ylim(bottom=1e-6)
     axes[0].legend(loc="lower right", fontsize="small")
@@ -150,7 +151,7 @@ def bands(run: xr.Dataset) -> Figure:
 def band_settings(run: xr.Dataset) -> Figure:
     """Radius, length and highest loss of the bands (median and range) against the number of images."""
     figure, axes = plt.subplots(1, 3, figsize=(8.4, 3.2))
-    shown = {"radius": "end of the rise", "length": "length", "between": "highest loss, between images too"}
+    shown = {"radius": "end of the rise", "length": "length", "between": "highest loss on the way"}
     for ax, (key, title) in zip(axes, shown.items(), strict=True):
         for number, spring in enumerate(run.spring.values):
             values = run[key].sel(spring=spring)
@@ -196,7 +197,7 @@ def basins(runs: Mapping[str, xr.Dataset]) -> Figure:
     figure, axes = plt.subplots(1, len(runs), figsize=(8.4, 3.6), squeeze=False)
     for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
         loss = np.maximum(run.loss.values.astype(float), _SMALL_LOSS)
-        ax.plot(run.noise, loss, ".", color=INK, markersize=2, alpha=0.3, rasterized=True)
+        ax.plot(run.noise, loss, ".", color="0.5", markersize=2, alpha=0.5, rasterized=True)
         smooth = lowess(np.log10(loss), run.noise.values, frac=0.1, delta=0.01)
         ax.plot(smooth[:, 0], 10 ** smooth[:, 1], color=PALETTE[1], label="lowess (of the logarithm)")
         ax.axhline(RETURNED, color=INK, linewidth=0.8, linestyle=":")
@@ -254,7 +255,7 @@ def widths(run: xr.Dataset) -> Figure:
         ax.errorbar(
             run.width + 0.1 * number, shares[:, 0], yerr=errors, color=PALETTE[number],
             marker=MARKERS[number],
-            capsize=2, label=name,
+            capsize=2, label=_NAMES.get(name, name),
         )  # fmt: skip
     ax.set(xlabel="units in each of five layers", ylabel="share that find the sawtooth", ylim=(-0.02, 1.02))
     ax.legend(fontsize="small")
@@ -272,14 +273,13 @@ def functions(run: xr.Dataset) -> Figure:
                 one = found.sel(amplitude=amplitude, optimizer=name, width=width)
                 shares = np.array([binomial(one.sel(count=count)) for count in run["count"].values])
                 ax.errorbar(
-                    run["count"] * (1 + 0.03 * number), shares[:, 0],
+                    run["count"] + 0.15 * number, shares[:, 0],
                     yerr=np.abs(shares[:, 1:].T - shares[:, 0]), color=color, marker=MARKERS[number],
-                    linestyle=("-", "--", ":")[number % 3], capsize=2, label=f"{name}, {width} units",
+                    linestyle=("-", "--", ":")[number % 3], capsize=2,
+                    label=f"{_NAMES.get(name, name)}, {width} units",
                 )  # fmt: skip
         teeth = run["count"].values
-        ax.set(title=f"teeth of height {amplitude:g}", xlabel="teeth", xscale="log", xticks=teeth)
-        ax.set_xticks([], minor=True)
-        ax.set_xticklabels([str(count) for count in teeth])
+        ax.set(title=f"teeth of height {amplitude:g}", xlabel="teeth", xticks=teeth)
     axes[0, 0].set(ylabel="share that find them", ylim=(-0.03, 1.03))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
@@ -298,7 +298,13 @@ def spectra(run: xr.Dataset) -> Figure:
         shown = np.where(values > 1e-12, values, np.nan)
         ax.plot(np.arange(1, values.size + 1), shown, color=color, linestyle="-", **thick)
     for which, name in enumerate(names):
-        ax.plot([], [], color=INK if which == 0 else PALETTE[which - 1], linestyle="-", label=name)
+        ax.plot(
+            [],
+            [],
+            color=INK if which == 0 else PALETTE[which - 1],
+            linestyle="-",
+            label=_NAMES.get(name, name),
+        )
     ax.set(xlabel="number of the eigenvalue", ylabel="eigenvalue", yscale="log", ylim=(1e-9, None))
     ax.legend(fontsize="small")
     return figure
