@@ -197,7 +197,16 @@ COUNTS = ("steps", "fitted")
 def test_every_function_has_a_slice():
     """Those that are not in ``SLICES`` have tests in ``test_sequential_runs`` and ``test_landscape_runs``."""
     own = {"sequential", "plane", "same_spectrum", "variants", "kernel_against_training"}
-    own |= {"many_trainings", "choices", "widths", "basin", "bands", "curvature"}
+    own |= {
+        "many_trainings",
+        "choices",
+        "widths",
+        "basin",
+        "bands",
+        "band_settings",
+        "curvature",
+        "functions",
+    }
     assert {experiment.function.__name__ for experiment in REGISTRY.values()} == own | set(SLICES)
 
 

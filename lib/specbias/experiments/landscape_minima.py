@@ -155,9 +155,10 @@ def band_settings(
         share = np.linspace(0, 1, 10, endpoint=False)[:, None]
         fine = band.points[:, :-1, None] + share * np.diff(band.points, axis=1)[:, :, None]
         outputs = predict(fine.reshape(-1, start.size), built.x)
-        between = np.mean((outputs - built.y) ** 2, axis=1).reshape(len(ends), -1).max(axis=1)
+        between = np.mean((outputs - built.y) ** 2, axis=1).reshape(len(ends), -1)
+        highest = np.maximum(between.max(axis=1), band.energy[:, -1])  # the last image starts no gap
         radius = crossing(band.energy, band.distance, float(built.sawtooth.var()))
-        found.append((radius, band.distance[:, -1], band.energy.max(axis=1), between, band.force))
+        found.append((radius, band.distance[:, -1], band.energy.max(axis=1), highest, band.force))
     shape, dims = (len(springs), len(images), -1), ("spring", "images", "path")
     names = ("radius", "length", "barrier", "between", "force")
     return xr.Dataset(
