@@ -92,7 +92,7 @@ class StageNetwork:
         return found
 
     def predict(self, parameters: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Outputs ``(n,)`` at ``x`` ``(n, inputs)``."""
+        """Outputs ``(n,)`` at ``x`` ``(n, inputs)``, in the precision of ``x``: float64 or longdouble."""
         return self._forward(self.layers(parameters), x)[0]
 
     def basis(self, parameters: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -127,7 +127,10 @@ class StageNetwork:
                 entering = np.sin(z) if self.first == "sin" else np.cos(z)
             else:
                 entering = z
-                tanh64(entering.reshape(-1), 0, entering.size)  # in place
+                if entering.dtype == np.float64:
+                    tanh64(entering.reshape(-1), 0, entering.size)  # in place
+                else:
+                    np.tanh(entering, out=entering)
             values.append(entering)
         weights, bias = split[-1]
         return entering @ weights[0] + bias, values, angle

@@ -2,8 +2,8 @@
 
 The inverse Hessian is kept in full, ``P x P``, which for the few thousand parameters of a stage is no burden.
 Before each update it is multiplied by ``max(1, s.B s / y.s)``: what it knows of flat directions grows as the
-curvature along the steps falls. This is Al-Baali's scaling (J. Comput. Appl. Math. 93, 1998) for the inverse
-matrix; that it takes networks below the floor of L-BFGS was shown for physics-informed ones by Urban,
+curvature along the steps falls. This is Al-Baali's scaling (J. Optim. Theory Appl. 96, 533, 1998) for the
+inverse matrix; that it takes networks below the floor of L-BFGS was shown for physics-informed ones by Urban,
 Stefanou & Pons (J. Comput. Phys. 523, 113656, 2025).
 """
 
