@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from specbias.experiments import energy_landscape, sequential_fitting, spectral_bias
+from specbias.experiments import energy_landscape, multistage, sequential_fitting, spectral_bias
 from specbias.recorded import recorded
 
 
@@ -26,6 +26,7 @@ REGISTRY: dict[str, Experiment] = {
         "spectral-bias": spectral_bias.RUNS,
         "sequential-fitting": sequential_fitting.RUNS,
         "energy-landscape": energy_landscape.RUNS,
+        "multistage": multistage.RUNS,
     }.items()
     for name, (function, parameters) in runs.items()
 }
