@@ -44,6 +44,15 @@ def errors_by_stage(run: xr.Dataset, variant: str) -> dict[str, str]:
     return {name: f"{error:.0e}" for name, error in words.items()}
 
 
+def at_the_ends(run: xr.Dataset, variant: str, end: float = 0.02) -> str:
+    """In words, how many times larger the error is at the ends than inside; of the first start."""
+    one = run.residue.sel(variant=variant)
+    last = int(np.isfinite(one).all("x").sum()) - 1
+    error, outer = np.abs(one[last].values), np.abs(one.x.values) > 1 - end
+    ratio = error[outer].max() / error[~outer].max()
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
+
+
 def single_network(run: xr.Dataset) -> Finding:
     """MS1: from half of the iterations on, the loss falls by less than ten times, and ends at 1e-9 to 1e-6.
 
@@ -111,6 +120,12 @@ def larger_is_no_better(run: xr.Dataset) -> Finding:
             f"{kind}: 10^{gains[best]:.1f} times better, spread 10^{spreads[best]:.1f}" if gains else kind
         )
     return Finding("; ".join(words), graded(*conditions))
+
+
+def levels_apart(run: xr.Dataset, better: xr.Dataset) -> str:
+    """In words, the ratio of two sweeps' median errors, over all sizes."""
+    ratio = float(final(run, "between").median() / final(better, "between").median())
+    return f"{float(f'{ratio:.1g}'):,.0f}"
 
 
 def magnitude(run: xr.Dataset) -> Finding:
