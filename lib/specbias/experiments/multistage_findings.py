@@ -117,7 +117,9 @@ def larger_is_no_better(run: xr.Dataset) -> Finding:
         best = int(np.argmax(gains)) if gains else 0
         conditions.append(all(gain <= spread for gain, spread in zip(gains, spreads, strict=True)))
         words.append(
-            f"{kind}: 10^{gains[best]:.1f} times better, spread 10^{spreads[best]:.1f}" if gains else kind
+            f"{kind}: error {10 ** gains[best]:.1f} times smaller at best, spread {10 ** spreads[best]:.1f} times"
+            if gains
+            else kind
         )
     return Finding("; ".join(words), graded(*conditions))
 
