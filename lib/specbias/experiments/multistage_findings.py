@@ -116,11 +116,8 @@ def larger_is_no_better(run: xr.Dataset) -> Finding:
         spreads = [np.hypot(usual.std(), logs[i].std()) for i in np.flatnonzero(values > base)]
         best = int(np.argmax(gains)) if gains else 0
         conditions.append(all(gain <= spread for gain, spread in zip(gains, spreads, strict=True)))
-        words.append(
-            f"{kind}: error {10 ** gains[best]:.1f} times smaller at best, spread {10 ** spreads[best]:.1f} times"
-            if gains
-            else kind
-        )
+        factor, spread = (10 ** max(part, default=0.0) for part in (gains, spreads[best : best + 1]))
+        words.append(f"{kind}: error {factor:.1f} times smaller at best, spread {spread:.1f} times")
     return Finding("; ".join(words), graded(*conditions))
 
 
