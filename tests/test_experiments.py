@@ -195,18 +195,19 @@ COUNTS = ("steps", "fitted")
 
 
 def test_every_function_has_a_slice():
-    """Those that are not in ``SLICES`` have tests in ``test_sequential_runs`` and ``test_landscape_runs``."""
+    """Those that are not in ``SLICES`` have tests in ``test_sequential_runs`` and the like."""
     own = {"sequential", "plane", "same_spectrum", "variants", "kernel_against_training"}
     own |= {
         "many_trainings",
         "choices",
         "widths",
+        "functions",
         "basin",
         "bands",
         "band_settings",
         "curvature",
-        "functions",
     }
+    own |= {"fits", "classical"}
     assert {experiment.function.__name__ for experiment in REGISTRY.values()} == own | set(SLICES)
 
 
