@@ -123,6 +123,7 @@ def test_returns_against_the_likelihood_itself():
     apart = findings.returns(basin_run(np.arange(41) < 20))  # at steps of 0.05
     assert apart.half == pytest.approx(0.975) and apart.chance(np.array([0.97, 0.98])).tolist() == [1, 0]
     never = basin_run(np.zeros(400, bool))
+    assert findings.hovering(never) == f"{SAWTOOTH:.0e}" and findings.hovering(run) == "1e-08"
     assert verdict(findings.small_basin(run, never)) == "reproduced"
     assert verdict(findings.small_basin(run, run)) == "partly"
     assert verdict(findings.small_basin(never, run)) == "differs"
@@ -167,6 +168,7 @@ def test_widths():
     easier = findings.wider_find_it(width_run(0), function_run(0, 6))
     assert easier.verdict == "partly" and "1 of 4 others" in easier.measured
     assert verdict(findings.wider_find_it(width_run(0), function_run(1, 6))) == "differs"
+    assert findings.by_width(width_run(3)) == "3 of 20 by Adadelta, 0 of 20 by Adam"
     words = findings.by_teeth(function_run(1, 6))
     assert (words["middle-count"], words["middle-height"]) == ("2", "0.2")
     assert (words["middle-five"], words["middle-ten"], words["many-ten"]) == ("10%", "60%", "0%")

@@ -12,10 +12,10 @@ from specbias.experiments import REGISTRY
 from specbias.experiments.energy_landscape import ADADELTA, BOTH, CHOICES, MOMENTUM
 from specbias.experiments.landscape_minima import band_settings, bands, basin, crossing, curvature
 from specbias.experiments.landscape_trainings import (
+    by_l_bfgs,
     choices,
     functions,
     many_trainings,
-    quasi_newton,
     teeth,
     widths,
 )
@@ -108,10 +108,10 @@ def test_functions_are_choices_laid_out():
     np.testing.assert_array_equal(at.teeth, single.teeth[0])
 
 
-def test_quasi_newton_goes_down_to_a_critical_point():
+def test_l_bfgs_goes_down_to_a_critical_point():
     built = hand_built_network(teeth=1)
     start = initial_parameters(3, seed=0)
-    found = quasi_newton(start, built, 300, False)
+    found = by_l_bfgs(start, built, 300, False)
     before, after = (np.mean((predict(p, built.x) - built.y) ** 2, axis=1) for p in (start, found))
     assert (after < before).all() and after.min() < 1e-2 * built.y.var()
 

@@ -13,16 +13,14 @@ from scipy.optimize import minimize as scipy_minimize
 
 from specbias.multistage import (
     StageNetwork,
-    dominant_frequency,
     minimize,
     scale_factor,
     self_scaled_bfgs,
-    sign_changes,
-    spectrum,
 )
-from specbias.multistage.frequency import METHODS
 from specbias.multistage.minimizers import LARGE, OPTIMIZERS, adam, l_bfgs
 from specbias.multistage.quasi_newton import _update
+from specbias.spectra import dominant_wavenumber, scattered_spectrum, sign_changes
+from specbias.spectra.scattered import METHODS
 
 FIRST = {"tanh": torch.tanh, "sin": torch.sin, "cos": torch.cos}
 seeds = st.integers(0, 2**32 - 1)
@@ -446,7 +444,7 @@ def periodic(side: int, dimensions: int) -> np.ndarray:
 def test_spectrum_equals_the_fft_on_a_periodic_grid():
     x = periodic(64, 1)
     values = np.random.default_rng(0).normal(size=64)
-    wavenumbers, magnitudes = spectrum(x, values)
+    wavenumbers, magnitudes = scattered_spectrum(x, values)
     np.testing.assert_array_equal(wavenumbers[:, 0], np.arange(17))
     np.testing.assert_allclose(magnitudes, 2 / 64 * abs(np.fft.rfft(values))[:17], atol=1e-11)
 
@@ -454,7 +452,7 @@ def test_spectrum_equals_the_fft_on_a_periodic_grid():
 def test_spectrum_gives_amplitudes():
     x = periodic(64, 1)[:, 0]
     values = 3 * np.cos(5 * np.pi * x + 1) + 0.25 * np.sin(11 * np.pi * x) + 2
-    magnitudes = spectrum(x[:, None], values)[1]
+    magnitudes = scattered_spectrum(x[:, None], values)[1]
     expected = np.zeros(17)
     expected[[0, 5, 11]] = 4, 3, 0.25  # of the mean 2 twice as much
     np.testing.assert_allclose(magnitudes, expected, atol=1e-11)
@@ -463,7 +461,7 @@ def test_spectrum_gives_amplitudes():
 def test_spectrum_in_two_dimensions():
     x, y = periodic(24, 2).T
     values = 1.5 * np.cos(np.pi * (3 * x - 2 * y) + 0.4) + 0.5 * np.sin(np.pi * 5 * y)
-    wavenumbers, magnitudes = spectrum(np.column_stack([x, y]), values)
+    wavenumbers, magnitudes = scattered_spectrum(np.column_stack([x, y]), values)
     found = {
         tuple(int(k) for k in pair): round(float(size), 9)
         for pair, size in zip(wavenumbers, magnitudes, strict=True) if size > 1e-9
@@ -480,7 +478,7 @@ def test_spectrum_in_two_dimensions():
 def test_spectrum_of_scattered_points_is_the_direct_sum(dimensions):
     random = np.random.default_rng(dimensions)
     points, residue = random.uniform(-1, 1, (700, dimensions)), random.normal(size=700)
-    wavenumbers, magnitudes = spectrum(points, residue)
+    wavenumbers, magnitudes = scattered_spectrum(points, residue)
     direct = 2 / 700 * abs(np.exp(-1j * np.pi * wavenumbers @ points.T) @ residue)
     np.testing.assert_allclose(magnitudes, direct, atol=1e-10)
 
@@ -490,12 +488,12 @@ def test_spectrum_of_scattered_points_is_the_direct_sum(dimensions):
 def test_spectrum_reaches_half_of_what_a_grid_resolves(dimensions, side):
     """A quarter wave per point; the root of 512 points is 8 also in floating point."""
     points = periodic(side, dimensions)
-    assert spectrum(points, np.ones(len(points)))[0].max() == side // 4
+    assert scattered_spectrum(points, np.ones(len(points)))[0].max() == side // 4
 
 
 def test_spectrum_has_at_most_three_dimensions():
     with pytest.raises(ValueError, match="points must have at most 3 dimensions"):
-        spectrum(np.zeros((9, 4)), np.zeros(9))
+        scattered_spectrum(np.zeros((9, 4)), np.zeros(9))
 
 
 @pytest.mark.parametrize(
@@ -506,17 +504,17 @@ def test_dominant_frequency_of_a_plane_wave(waves, count):
     points = np.random.default_rng(0).uniform(-1, 1, (count, len(waves)))
     wave = np.sin(np.pi * points @ waves + 0.3) + 0.7
     true = np.pi * np.linalg.norm(waves)
-    assert dominant_frequency(points, wave) == pytest.approx(true, rel=1e-12)
+    assert dominant_wavenumber(points, wave) == pytest.approx(true, rel=1e-12)
     # a line crosses a plane wave less often than an isotropic field of that wavenumber
-    assert 0.75 * true < dominant_frequency(points, wave - 0.7, "crossings") < 1.1 * true
+    assert 0.75 * true < dominant_wavenumber(points, wave - 0.7, "crossings") < 1.1 * true
 
 
 def test_dominant_frequency_in_five_dimensions_counts_crossings():
     direction = np.array([1.0, -2, 0.5, 1, 1])
     points = np.random.default_rng(0).uniform(-1, 1, (20_000, 5))
     wave = np.sin(points @ direction)
-    found = dominant_frequency(points, wave)
-    assert found == dominant_frequency(points, wave, "crossings")
+    found = dominant_wavenumber(points, wave)
+    assert found == dominant_wavenumber(points, wave, "crossings")
     assert found == pytest.approx(np.linalg.norm(direction), rel=0.3)
 
 
@@ -528,12 +526,12 @@ def test_crossings_are_right_for_an_isotropic_field(dimensions):
     directions *= 8 / np.linalg.norm(directions, axis=1, keepdims=True)
     points = random.uniform(-1, 1, (30_000, dimensions))
     field = sum(np.cos(points @ k + random.uniform(0, 7)) for k in directions)
-    assert dominant_frequency(points, field, "crossings") == pytest.approx(8, rel=0.12)
+    assert dominant_wavenumber(points, field, "crossings") == pytest.approx(8, rel=0.12)
 
 
 def test_unknown_method_is_refused():
     with pytest.raises(ValueError, match="did you mean 'spectrum'"):
-        dominant_frequency(np.zeros((3, 1)), np.zeros(3), "spectra")
+        dominant_wavenumber(np.zeros((3, 1)), np.zeros(3), "spectra")
 
 
 @pytest.mark.parametrize("gridded", [True, False])
@@ -573,8 +571,8 @@ def test_zeros_are_counted_per_length():
 def test_points_that_all_coincide(dimensions):
     points, residue = np.zeros((12, dimensions)), np.random.default_rng(0).normal(size=12)
     assert sign_changes(points, residue) == (0, 0)
-    assert dominant_frequency(points, residue, "crossings") == 0
-    assert np.isfinite(dominant_frequency(points, residue))
+    assert dominant_wavenumber(points, residue, "crossings") == 0
+    assert np.isfinite(dominant_wavenumber(points, residue))
 
 
 def test_points_given_twice_count_once():
@@ -594,8 +592,8 @@ def test_order_of_the_points_does_not_matter(seed, dimensions, gridded, repeated
     order = random.permutation(len(points))
     assert sign_changes(points, residue) == sign_changes(points[order], residue[order])
     for method in METHODS:
-        found = dominant_frequency(points[order], residue[order], method)
-        assert found == pytest.approx(dominant_frequency(points, residue, method), rel=1e-12)
+        found = dominant_wavenumber(points[order], residue[order], method)
+        assert found == pytest.approx(dominant_wavenumber(points, residue, method), rel=1e-12)
 
 
 # --- scale factor -----------------------------------------------------------------------------------------

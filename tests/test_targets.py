@@ -22,6 +22,7 @@ CURVES = {
     "half": (targets.sequential_sine("none", 13.5), lambda x: sin(27 * pi * x)),
     "lecture": (targets.lecture_curve(), lambda x: sin(2 * x + 1) + 0.2 * exp(1.3 * x)),
     "wang-lai": (targets.wang_lai_curve(), lambda t: log(t + 2) * cos(2 * t + t * t * t)),
+    "waves": (targets.waves_curve(), lambda x: exp(sin(3 * x)) + 0.1 * cos(9 * x)),
 }
 
 

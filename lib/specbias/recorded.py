@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from specbias._files import whole_file
 from specbias.provenance import book_root, commit, duration, provenance, run_attributes
 
 __all__ = ["canonical_json", "checkpoint_folder", "provenance", "recorded", "recorded_runs", "results_folder"]
@@ -257,7 +258,7 @@ def _load(path: Path) -> xr.Dataset:
 
 
 def _write(dataset: xr.Dataset, path: Path) -> None:
-    """Write all of it or nothing: to a temporary name, onto the disk, then renamed."""
+    """Write all of it or nothing."""
     engine = _engine()
     encoding = {}
     if engine == "scipy":
@@ -271,14 +272,8 @@ def _write(dataset: xr.Dataset, path: Path) -> None:
             for key, array in dataset.variables.items()
             if array.ndim and array.dtype.kind in "fiub"
         }
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as temporary:
         dataset.drop_encoding().to_netcdf(temporary, engine=engine, encoding=encoding)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _engine() -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import mimetypes
-import os
 import re
 import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
+from specbias._files import whole_file
 from specbias.site import Executed, jupyter_book, stage
 
 __all__ = ["inline", "single_page"]
@@ -39,9 +39,8 @@ def single_page(root: Path, run: Executed, output: Path) -> None:
         page = built / f"{run.chapter.name}.html"  # its addresses are meant to be read from here
         (built / "book" / page.name).rename(page)
         text = inline(page, built)
-    partial = output.with_name(f".{output.name}.part")
-    partial.write_text(text, "utf-8")
-    os.replace(partial, output)
+    with whole_file(output) as temporary:
+        temporary.write_text(text, "utf-8")
 
 
 def inline(page: Path, site: Path) -> str:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import yaml
 
+from specbias._files import whole_file
 from specbias.chapters import Chapter, execute
 from specbias.claims import Claim, collect, load_claims, scoreboard_table
 
@@ -214,9 +215,8 @@ def _fill_scoreboard(staged: Path, runs: list[Executed]) -> None:
 
 
 def _replace_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, "utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as temporary:
+        temporary.write_text(text, "utf-8")
 
 
 def mathjax_folder() -> Path:

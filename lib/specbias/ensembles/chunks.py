@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from specbias._files import whole_file
 from specbias.ensembles.networks import Padded, initial_parameters
 from specbias.ensembles.optimizers import Settings
 from specbias.training.threads import each
@@ -183,12 +183,5 @@ def _save(path: Path | None, result: Result) -> None:
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, parameters=result[0], state=result[1])
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, parameters=result[0], state=result[1])

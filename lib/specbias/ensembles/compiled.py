@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from specbias._files import whole_file
+
 __all__ = ["GROUP", "PAD", "loops", "source"]
 
 GROUP = 8  # units of the layer before in one loop over samples: their weights stay in registers
@@ -179,9 +181,8 @@ def loops(width: int) -> ModuleType:
     name = f"specbias_width_{width}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     path = _cache_folder() / f"{name}.py"
     if not path.exists() or path.read_text() != text:
-        temporary = path.with_name(f".{name}.{os.getpid()}.part")
-        temporary.write_text(text)
-        os.replace(temporary, path)
+        with whole_file(path) as temporary:
+            temporary.write_text(text)
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # for Numba's cache, which looks functions up by module

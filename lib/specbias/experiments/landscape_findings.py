@@ -197,6 +197,11 @@ def returns(run: xr.Dataset) -> Returns:
     return Returns(share, -intercept / slope, slope)
 
 
+def hovering(run: xr.Dataset, noise: float = 0.05) -> str:
+    """In words, the median final loss of networks that were disturbed by hardly anything."""
+    return f"{float(run.loss.where(run.noise < noise).median()):.0e}"
+
+
 def small_basin(momentum: xr.Dataset, adadelta: xr.Dataset) -> Finding:
     """EL7: with momentum the return probability falls to a half within (0, 2); Adadelta never returns."""
     by_momentum, by_adadelta = returns(momentum), returns(adadelta)
@@ -242,7 +247,7 @@ def wider_find_it(run: xr.Dataset, others: xr.Dataset) -> Finding:
         return Finding("no networks of 10 units a layer", UNMEASURED)
     found = one.sel(width=10).teeth > FOUND
     told = f"{int(found.sum())} of {found.size} find it, least loss {float(one.sel(width=10).loss.min()):.1e}"
-    share = (others.sel(optimizer="adadelta").teeth > FOUND).mean("model")
+    share = _found_by_adadelta(others)
     easier = (share.sel(width=10) > 0.5) & (share.sel(width=5) == 0)
     told += f"; over half find {int(easier.sum())} of {easier.size} others that no 5 × 5 network finds"
     hard = share.sel(width=10).where(share.sel(width=5) <= 0.05, -1.0).stack(function=("count", "amplitude"))
@@ -254,9 +259,23 @@ def wider_find_it(run: xr.Dataset, others: xr.Dataset) -> Finding:
     return Finding(told, graded(float(found.mean()) > 0.5, float(found.mean()) > 0.5 or partly))
 
 
+def _found_by_adadelta(run: xr.Dataset) -> xr.DataArray:
+    """Share of networks that find the teeth, over ``(count, amplitude, width)``."""
+    return (run.sel(optimizer="adadelta").teeth > FOUND).mean("model")
+
+
+def by_width(run: xr.Dataset) -> str:
+    """In words, how many networks of all widths find the sawtooth, by optimizer."""
+    found = (run.teeth > FOUND).sum(("width", "model"))
+    total = run.sizes["width"] * run.sizes["model"]
+    return ", ".join(
+        f"{int(found.sel(optimizer=name))} of {total} by {name.capitalize()}" for name in run.optimizer.values
+    )
+
+
 def by_teeth(run: xr.Dataset) -> dict[str, str]:
     """In words, Adadelta's shares at fewest and most teeth, and where 5 and 10 units are furthest apart."""
-    share = (run.sel(optimizer="adadelta").teeth > FOUND).mean("model")
+    share = _found_by_adadelta(run)
     apart = (share.sel(width=10) - share.sel(width=5)).stack(function=("count", "amplitude"))
     middle = apart[int(np.argmax(apart.values))]
     places = {
@@ -290,9 +309,9 @@ def zeros(run: xr.Dataset) -> dict[str, str]:
     """In words, the zero eigenvalues at ``W_f`` by cause, and medians over the trained networks."""
     built, trained = run.isel(network=0), run.isel(network=slice(1, None))
     words = {key: str(int(built[key])) for key in ("zero", "symmetry", "idle", "dependent", "unexplained")}
+    words["networks"] = str(trained.sizes["network"])
     least = trained.eigenvalue.min("mode") / trained.eigenvalue.max("mode")
     return words | {
-        "trained": f"{float(trained.zero.median()):.0f}",
         "negative": f"{float(trained.negative.median()):.0f}",
         "least": f"{float(least.median()):.0e}", "gradient": f"{float(trained.gradient.median()):.0e}",
     }  # fmt: skip

@@ -11,11 +11,11 @@ from itertools import product
 
 import numpy as np
 import xarray as xr
-from scipy.optimize import minimize
 from tqdm.auto import tqdm
 
 from specbias.ensembles import initial_parameters, loss_and_gradient, predict, train
 from specbias.landscape import HandBuilt, hand_built_network
+from specbias.multistage import minimize
 from specbias.recorded import checkpoint_folder
 from specbias.training.threads import each
 
@@ -142,9 +142,9 @@ def _variant(
     parameters = initial_parameters(models, seed=seed, init=init, **shape)
     usual = hand_built_network(**function)
     if change["optimizer"] == "l-bfgs":
-        few = quasi_newton(parameters[:EARLY], built, EARLY_STEPS // 10, False, **shape)
+        few = by_l_bfgs(parameters[:EARLY], built, EARLY_STEPS // 10, False, **shape)
         early = np.mean((predict(few, built.x, **shape) - built.y) ** 2, axis=1)
-        found = quasi_newton(parameters, built, change["iterations"], progress, **shape)
+        found = by_l_bfgs(parameters, built, change["iterations"], progress, **shape)
         return *_outcome(found, usual, shape), early
     generator = np.random.default_rng(seed + 1)
     how = {key: value for key, value in change.items() if key != "optimizer"}
@@ -170,10 +170,10 @@ def _outcome(
     return loss.astype(np.float32), teeth(outputs, built).astype(np.float32), is_constant(outputs)
 
 
-def quasi_newton(
+def by_l_bfgs(
     parameters: np.ndarray, built: HandBuilt, iterations: int, progress: bool, **shape: int
 ) -> np.ndarray:
-    """Networks after L-BFGS (SciPy's, history 50, float64), each by itself: parameters ``(models, P)``."""
+    """Networks after L-BFGS (history 50, float64), each by itself: parameters ``(models, P)``."""
     found = parameters.astype(float)
 
     def one(index: int) -> None:
@@ -181,8 +181,7 @@ def quasi_newton(
             value, gradient = loss_and_gradient(row[None], built.x, built.y, **shape)
             return value[0], gradient[0]
 
-        most = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 50, "ftol": 0, "gtol": 1e-12}
-        found[index] = minimize(loss, found[index], jac=True, method="L-BFGS-B", options=most).x
+        found[index] = minimize(loss, found[index], "l-bfgs", max_iter=iterations).x
         bar.update()
 
     with tqdm(total=len(found), unit="network", disable=not progress) as bar:

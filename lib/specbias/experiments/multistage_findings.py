@@ -10,14 +10,17 @@ import numpy as np
 import xarray as xr
 
 from specbias.experiments.findings import Finding, graded
+from specbias.experiments.multistage import OURS, PUBLISHED
 
-SOURCE, OURS = "Adam, then L-BFGS", "self-scaled BFGS"
+
+def stages_made(run: xr.Dataset) -> xr.DataArray:
+    """How many, over ``(variant, seed)``."""
+    return run.rms.notnull().sum("stage")
 
 
 def final(run: xr.Dataset, key: str) -> xr.DataArray:
     """The value after the last stage that was made, over ``(variant, seed)``."""
-    last = (run[key].notnull().sum("stage") - 1).clip(min=0)
-    return run[key].isel(stage=last)
+    return run[key].isel(stage=(stages_made(run) - 1).clip(min=0))
 
 
 def loss_at(run: xr.Dataset, variant: str, share: float) -> float:
@@ -40,8 +43,8 @@ def ends(run: xr.Dataset) -> dict[str, str]:
 def errors_by_stage(run: xr.Dataset, variant: str) -> dict[str, str]:
     """In words, the median of the largest error after one stage and after the last one."""
     one = run.sel(variant=variant)
-    words = {"one": float(one.largest.isel(stage=0).median()), "two": float(final(one, "largest").median())}
-    return {name: f"{error:.0e}" for name, error in words.items()}
+    errors = {"first": one.largest.isel(stage=0), "last": final(one, "largest")}
+    return {name: f"{float(error.median()):.0e}" for name, error in errors.items()}
 
 
 def at_the_ends(run: xr.Dataset, variant: str, end: float = 0.02) -> str:
@@ -51,6 +54,22 @@ def at_the_ends(run: xr.Dataset, variant: str, end: float = 0.02) -> str:
     error, outer = np.abs(one[last].values), np.abs(one.x.values) > 1 - end
     ratio = error[outer].max() / error[~outer].max()
     return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
+
+
+def best_classical(run: xr.Dataset) -> dict[str, str]:
+    """In words, how accurate least squares gets, from how many functions and in how many milliseconds.
+
+    Of Chebyshev polynomials the least degree within ten times the smallest error; of features the most.
+    """
+    largest = run.chebyshev_largest
+    first = int(np.argmax((largest < 10 * largest.min()).values))
+    random = run.isel(features=-1).median("seed")
+    return {
+        "degree": str(run.degree.values[first]), "chebyshev": f"{float(largest[first]):.0e}",
+        "chebyshev-ms": f"{1e3 * float(run.chebyshev_seconds[first]):.1g}",
+        "features": str(run.features.values[-1]), "random": f"{float(random.random_largest):.0e}",
+        "random-ms": f"{1e3 * float(random.random_seconds):.1g}",
+    }  # fmt: skip
 
 
 def single_network(run: xr.Dataset) -> Finding:
@@ -68,7 +87,7 @@ def single_network(run: xr.Dataset) -> Finding:
 
 def high_frequency_left(run: xr.Dataset) -> Finding:
     """MS2: what the first stage leaves changes sign at least five times as often as the target."""
-    changes = run.changes.sel(variant=f"{SOURCE}, two stages").median("seed")
+    changes = run.changes.sel(variant=f"{PUBLISHED}, two stages").median("seed")
     before, after = float(changes[0]), float(changes[1])
     return Finding(
         f"sign changes: target {before:.0f}, error {after:.0f}", graded(after >= 5 * max(before, 1))
@@ -78,7 +97,7 @@ def high_frequency_left(run: xr.Dataset) -> Finding:
 def second_stage(run: xr.Dataset) -> Finding:
     """MS3: by Adam and L-BFGS, as published, a loss below 1e-13, and errors below 1e-6 everywhere."""
     words, conditions = [], []
-    for name in (SOURCE, OURS):
+    for name in (PUBLISHED, OURS):
         one = run.sel(variant=f"{name}, two stages")
         loss = 0.5 * float((final(one, "rms") ** 2).median())
         largest = float(final(one, "largest").median())
@@ -90,7 +109,7 @@ def second_stage(run: xr.Dataset) -> Finding:
 def same_plateau(run: xr.Dataset) -> Finding:
     """MS4: L-BFGS (history 10) ends within ten times Adam's loss; both together within a hundred times it."""
     end = {name: loss_at(run, name, 1.0) for name in run.variant.values}
-    adam, alone, after = (end[name] for name in ("Adam", "L-BFGS, history 10", SOURCE))
+    adam, alone, after = (end[name] for name in ("Adam", "L-BFGS, history 10", PUBLISHED))
     told = f"Adam {adam:.0e}, L-BFGS {alone:.0e}, one after the other {after:.0e}"
     return Finding(told, graded(0.1 < alone / adam < 10, after / min(adam, alone) > 0.01))
 
@@ -145,7 +164,7 @@ def magnitude(run: xr.Dataset) -> Finding:
 def two_small_beat_one(run: xr.Dataset) -> Finding:
     """MS7: two stages of 3 x 20 end with a smaller error than one of 3 x 30 with as many iterations."""
     words, conditions = [], []
-    for name in (SOURCE, OURS):
+    for name in (PUBLISHED, OURS):
         two, one = (
             float(final(run, "largest").sel(variant=f"{name}, {which}").median())
             for which in ("two stages", "one wider")

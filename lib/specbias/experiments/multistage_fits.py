@@ -11,23 +11,14 @@ from numpy.polynomial import chebyshev
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from specbias.multistage import MultistageRegressor, sign_changes
+from specbias.multistage import MultistageRegressor
 from specbias.multistage.regressor import Stage
-from specbias.targets import Target, lecture_curve, wang_lai_curve
-from specbias.targets.target import curve
+from specbias.spectra import zero_crossings
+from specbias.targets import lecture_curve, wang_lai_curve, waves_curve
 from specbias.training.threads import each
 
 RECORDS = 80  # of each stage's loss, more densely at the start
 DENSE = 4001  # points of [-1, 1] where fits are judged; nearly all lie between those that are fitted
-
-
-def waves_curve(points: int = 1501, reach: float = 1.02) -> Target:
-    """``exp(sin 3x) + 0.1 cos 9x``: a target with several scales, for what happens between the points."""
-    return curve(
-        lambda x: np.exp(np.sin(3 * x)) + 0.1 * np.cos(9 * x),
-        np.linspace(-reach, reach, points),
-        domain=(-1.0, 1.0), period=None, formula=r"e^{\sin 3x}+0.1\cos 9x", frequencies=(),
-    )  # fmt: skip
 
 
 TARGETS = {"lecture": lecture_curve, "wang-lai": wang_lai_curve, "waves": waves_curve}
@@ -81,23 +72,18 @@ def _fit(variant: dict, seed: int) -> dict:
     y = y + noise * np.random.default_rng(12345).standard_normal(len(y))
     model = MultistageRegressor(**{"stages": 4, **variant}, random_state=seed).fit(x, y)
     dense = np.linspace(-1, 1, DENSE)[:, None]
-    exact = [(at.astype(np.longdouble) - model.center_) / model.halfwidth_ for at in (x, dense)]
-    left, far = y.copy(), amplitude * target.function(dense[:, 0])
-    told, residues = [], [far]
-    for stage in model.stages_:
-        changes = sign_changes(x, left)[0] * (len(x) - 1)
-        left, far = stage.taken_from(left, exact[0]), stage.taken_from(far, exact[1])
-        residues.append(far)
-        told.append(_of_stage(stage, left, far, changes))
-    return {"stages": told, "residues": residues}
+    left = model.staged_residues(x, y)
+    far = model.staged_residues(dense, amplitude * target.function(dense[:, 0]))
+    told = [_of_stage(*of_one) for of_one in zip(model.stages_, left[:-1], left[1:], far[1:], strict=True)]
+    return {"stages": told, "residues": far}
 
 
-def _of_stage(stage: Stage, left: np.ndarray, far: np.ndarray, changes: float) -> dict:
+def _of_stage(stage: Stage, before: np.ndarray, left: np.ndarray, far: np.ndarray) -> dict:
     steps = np.unique(np.geomspace(1, len(stage.history), RECORDS).round().astype(int) - 1)
     return {
         "rms": np.sqrt(np.mean(left**2)), "between": np.sqrt(np.mean(far**2)), "largest": np.abs(far).max(),
         "seconds": stage.seconds, "iterations": stage.iterations, "evaluations": stage.evaluations,
-        "parameters": stage.network.size, "scale": stage.network.scale, "changes": changes,
+        "parameters": stage.network.size, "scale": stage.network.scale, "changes": zero_crossings(before),
         "iteration": steps, "loss": stage.history[steps] * stage.size**2,
     }  # fmt: skip
 

@@ -5,7 +5,6 @@
 2
 """
 
-from specbias.multistage.frequency import dominant_frequency, sign_changes, spectrum
 from specbias.multistage.minimizers import minimize
 from specbias.multistage.networks import StageNetwork
 from specbias.multistage.quasi_newton import Minimum, self_scaled_bfgs
@@ -17,10 +16,7 @@ __all__ = [
     "MultistageRegressor",
     "Stage",
     "StageNetwork",
-    "dominant_frequency",
     "minimize",
     "scale_factor",
     "self_scaled_bfgs",
-    "sign_changes",
-    "spectrum",
 ]

@@ -13,7 +13,6 @@ from specbias.multistage.quasi_newton import Function, Minimum, check_start, sel
 OPTIMIZERS = ("auto", "self-scaled-bfgs", "l-bfgs", "adam", "adam+l-bfgs")
 LARGE = 6000  # parameters from which a full inverse Hessian takes more than 300 MB
 ADAM_RATE, ADAM_SHARE = 1e-3, 0.3  # of the iterations of "adam+l-bfgs"; Wang & Lai have 3000 of 13,000
-
 LOWER = 1e-6  # share of the value by which a restart of L-BFGS must lower it
 
 Callback = Callable[[int, np.ndarray, float], bool | None]
@@ -27,10 +26,8 @@ def minimize(
 
     Parameters
     ----------
-    function
-        Value and gradient at ``(P,)``.
-    start
-        ``(P,)``.
+    function, start, callback
+        As in :func:`self_scaled_bfgs`.
     optimizer
         ``"auto"`` is self-scaled BFGS for up to 6000 parameters and L-BFGS beyond.
     max_iter
@@ -39,8 +36,6 @@ def minimize(
         Steps that L-BFGS remembers.
     learning_rate
         Of Adam.
-    callback
-        Called with iterations, point and value after each; ends the search by returning True.
 
     Returns
     -------
@@ -83,13 +78,9 @@ def minimize(
 
 @np.errstate(over="ignore", invalid="ignore")  # a line search may try far too large a step
 def l_bfgs(
-    function: Function,
-    start: np.ndarray,
-    *,
-    max_iter: int,
-    history: int = 50,
+    function: Function, start: np.ndarray, *, max_iter: int, history: int = 50,
     callback: Callback | None = None,
-) -> Minimum:
+) -> Minimum:  # fmt: skip
     """SciPy's L-BFGS-B, which is to go on as long as it finds something lower.
 
     Its tests on the size of value and gradient are absolute or relative to 1, so they are switched off, and

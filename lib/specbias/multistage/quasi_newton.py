@@ -101,30 +101,20 @@ def self_scaled_bfgs(
     history, evaluations, reason = [value], 1, "iterations"
     while value > tolerance and len(history) <= max_iter:
         direction = -(inverse @ gradient)
-        slope = gradient @ direction
-        if slope >= 0 and not fresh:
-            inverse, fresh = np.eye(point.size), True
-            continue
-        first = min(1.0, 1 / max(np.abs(gradient).sum(), 1e-300)) if fresh else 1.0
-        step, after, new, calls = _line_search(function, point, value, direction, slope, first)
-        evaluations += calls
+        slope, after = gradient @ direction, np.inf
+        if slope < 0:
+            first = min(1.0, 1 / max(np.abs(gradient).sum(), TINY)) if fresh else 1.0
+            step, after, new, calls = _line_search(function, point, value, direction, slope, first)
+            evaluations += calls
         if not after < value:  # nothing lower: once more along the gradient, then it is round-off
             if fresh:
                 reason = "round-off"
                 break
             inverse, fresh = np.eye(point.size), True
             continue
-        move, change = step * direction, new - gradient
-        curvature = change @ move
-        if min(curvature, change @ change) > TINY:
-            if fresh:  # the unit matrix knows nothing: it gets the size that this step tells
-                inverse *= curvature / (change @ change)
-                factor = 1.0
-            else:
-                factor = max(1.0, -step * (move @ gradient) / curvature)  # s.B s, as B s = -step * gradient
-            turned = inverse @ change
-            _update(inverse, move, turned, curvature, change @ turned, factor)
-            fresh = False
+        move = step * direction
+        bent = None if fresh else -step * (move @ gradient)  # s.B s, as B s = -step * gradient
+        fresh = not _learn(inverse, move, new - gradient, bent) and fresh
         point, value, gradient = point + move, after, new
         history.append(value)
         if callback is not None and callback(len(history) - 1, point, value):
@@ -133,6 +123,23 @@ def self_scaled_bfgs(
     if value <= tolerance and reason != "callback":
         reason = "tolerance"
     return Minimum(point, value, len(history) - 1, evaluations, np.array(history), reason)
+
+
+def _learn(inverse: np.ndarray, move: np.ndarray, change: np.ndarray, bent: float | None) -> bool:
+    """Scale and update the inverse matrix by a step, in place; False if the step tells nothing.
+
+    ``bent`` is the curvature along the step by the matrix that was; None if that was the unit matrix, which
+    knows nothing and gets the size that this step tells.
+    """
+    curvature, square = change @ move, change @ change
+    if min(curvature, square) <= TINY:
+        return False
+    if bent is None:
+        inverse *= curvature / square
+    factor = 1.0 if bent is None else max(1.0, bent / curvature)
+    turned = inverse @ change
+    _update(inverse, move, turned, curvature, change @ turned, factor)
+    return True
 
 
 def _line_search(
@@ -162,7 +169,7 @@ def _line_search(
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _update(inverse, move, turned, curvature, twice, factor):
-    """``factor (H - Hy yH / yHy) + ...``: the BFGS update of the scaled inverse, in one pass over it.
+    """The BFGS update of the scaled inverse, in one pass over it.
 
     ``(I - s y'/ys) f H (I - y s'/ys) + s s'/ys`` with ``H y = turned`` and ``y.H y = twice``.
     """

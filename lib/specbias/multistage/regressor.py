@@ -14,11 +14,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 from specbias._checks import check_choice, check_count
-from specbias.multistage.frequency import METHODS, dominant_frequency, sign_changes
 from specbias.multistage.minimizers import OPTIMIZERS, minimize
 from specbias.multistage.networks import FIRST, StageNetwork, check_hidden
 from specbias.multistage.saving import read, write
 from specbias.multistage.stages import Stage, Watch, rms, scale_factor
+from specbias.spectra import dominant_wavenumber, sign_changes
+from specbias.spectra.scattered import METHODS
 
 INITIALIZATIONS = ("scale-factor", "plain")
 UNRESOLVED = 0.35  # share of sign changes between neighbours from which on a residue is not resolved
@@ -163,11 +164,15 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
         Each of these subtractions is of numbers ever closer to each other, hence exact or nearly so; what
         ``y - predict(X)`` loses by rounding the sum to the size of ``y`` is kept.
         """
+        return self.staged_residues(X, y)[-1]
+
+    def staged_residues(self, X: ArrayLike, y: ArrayLike) -> list[np.ndarray]:
+        """``y`` and what each stage leaves of it, ``(n,)`` each; see `residue`."""
         check_is_fitted(self, "stages_")
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=False)
-        scaled, left = self._scaled(X, np.longdouble), y.astype(np.float64)
+        scaled, left = self._scaled(X, np.longdouble), [y.astype(np.float64)]
         for stage in self.stages_:
-            left = stage.taken_from(left, scaled)
+            left.append(stage.taken_from(left[-1], scaled))
         return left
 
     def _scaled(self, X: np.ndarray, kind: type) -> np.ndarray:
@@ -269,7 +274,7 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
     ) -> Stage:  # fmt: skip
         began, size = time.perf_counter(), rms(left[train]) if self.normalize else 1.0
         inputs, goal = np.ascontiguousarray(x[train]), left[train] / size
-        frequency = dominant_frequency(inputs, goal, self.frequency)
+        frequency = dominant_wavenumber(inputs, goal, self.frequency)
         if number == 0 or self.initialization == "plain":
             network = StageNetwork(x.shape[1], tuple(self.hidden))
         else:

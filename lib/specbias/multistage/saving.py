@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from specbias._files import whole_file
 from specbias.multistage.networks import StageNetwork
 from specbias.multistage.stages import Stage
 
@@ -32,26 +33,12 @@ def write(model, path: str | PathLike) -> None:
     arrays |= {f"history{k}": stage.history for k, stage in enumerate(model.stages_)}
     arrays |= {key: getattr(model, key) for key in ARRAYS}
     line = json.dumps(told, default=lambda number: number.item())  # numbers of NumPy
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        with open(part, "wb") as file:
-            np.savez(file, told=np.array(line), **arrays)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(Path(path)) as temporary, open(temporary, "wb") as file:
+        np.savez(file, told=np.array(line), **arrays)
 
 
 def read(kind: type, path: str | PathLike):
-    """Read what `write` has written as an instance of ``kind``.
-
-    Raises
-    ------
-    ValueError
-        If the file is not such a file, or is damaged.
-    OSError
-        If it cannot be opened.
-    """
+    """Read what `write` has written as an instance of ``kind``; errors as in ``MultistageRegressor.load``."""
     held = io.BytesIO(Path(path).read_bytes())
     try:
         with zipfile.ZipFile(held) as file:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm.auto import tqdm
 
-from specbias.multistage.frequency import spacing
 from specbias.multistage.networks import StageNetwork
 from specbias.multistage.quasi_newton import Minimum
+from specbias.spectra.scattered import spacing
 
 CHECK_EVERY = 10  # iterations between two looks at the held-out points
 

@@ -9,28 +9,27 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from specbias.experiments.multistage_findings import final, sweep
+from specbias.experiments.multistage_findings import final, stages_made, sweep
 from specbias.interactive import Line, Panel
-from specbias.multistage import spectrum
 from specbias.plots import INK, LINE_STYLES, MARKERS, PALETTE, style
+from specbias.spectra import amplitudes
 
 __all__ = ["all_methods", "losses", "magnitudes", "noise", "residues", "sampling", "sizes", "stage_panels"]
 
 
 @style()
-def losses(run: xr.Dataset, names: Mapping[str, str] | None = None) -> Figure:
+def losses(run: xr.Dataset) -> Figure:
     """Loss of the first start's fit against iterations, stage after stage, one line a variant.
 
     Thin lines are the other starts.
     """
     figure, ax = plt.subplots(figsize=(7.2, 3.8))
-    names = names or {name: name for name in run.variant.values}
-    for number, (name, label) in enumerate(names.items()):
+    for number, name in enumerate(run.variant.values):
         color, line = PALETTE[number % len(PALETTE)], LINE_STYLES[number % len(LINE_STYLES)]
         for seed in run.seed.values:
             at, loss = _joined(run.sel(variant=name, seed=seed))
             first = seed == run.seed.values[0]
-            how = {"linewidth": 1.8, "label": label} if first else {"linewidth": 0.5, "alpha": 0.4}
+            how = {"linewidth": 1.8, "label": name} if first else {"linewidth": 0.5, "alpha": 0.4}
             ax.plot(at, loss, color=color, linestyle=line if first else "-", **how)
     ax.set(xlabel="iteration", ylabel="loss, half the mean square", xscale="log", yscale="log")
     figure.legend(loc="outside lower center", ncols=2)
@@ -111,7 +110,7 @@ def magnitudes(run: xr.Dataset) -> Figure:
 def all_methods(single: xr.Dataset, stages: xr.Dataset, classical: xr.Dataset) -> Figure:
     """Largest error between the points against seconds and against parameters, every method."""
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 4.2), sharey=True)
-    points = {}
+    points, markers = {}, (*MARKERS, "X", "*", "<", ">", "h")
     for run in (single, stages):
         for name in run.variant.values:
             one = run.sel(variant=name)
@@ -119,7 +118,7 @@ def all_methods(single: xr.Dataset, stages: xr.Dataset, classical: xr.Dataset) -
             points[name] = (one.seconds.sum("stage").values, used.values, largest.values)
     for number, (name, (seconds, parameters, largest)) in enumerate(points.items()):
         how = {
-            "color": PALETTE[number % len(PALETTE)], "marker": (MARKERS + ("X", "*", "<", ">", "h"))[number],
+            "color": PALETTE[number % len(PALETTE)], "marker": markers[number % len(markers)],
             "linestyle": "none", "markersize": 5,
         }  # fmt: skip
         axes[0].plot(np.median(seconds), np.median(largest), label=name, **how)
@@ -166,7 +165,7 @@ def noise(run: xr.Dataset) -> Figure:
     for number, way in enumerate(ways):
         names = [f"{level}, {way}" for level in levels]
         error = final(run, "between").sel(variant=names)
-        made = run.rms.sel(variant=names).notnull().sum("stage")
+        made = stages_made(run).sel(variant=names)
         how = {"color": PALETTE[number], "marker": MARKERS[number], "linestyle": LINE_STYLES[number]}
         left.plot(x, error.median("seed"), label=way, **how)
         right.plot(x, made.median("seed"), **how)
@@ -183,16 +182,16 @@ def stage_panels(run: xr.Dataset, variant: str) -> tuple[list[Panel], list[str]]
     rows = [k for k in range(one.sizes["left"]) if np.isfinite(one[k]).all()]
     left, x = one.values[rows].astype(float), one.x.values
     sparse = slice(None, None, 8)
-    sizes_ = np.abs(left).max(axis=1, keepdims=True)
-    magnitudes = np.array([spectrum(x[:, None], part)[1][: len(x) // 8] for part in left])
+    largest = np.abs(left).max(axis=1, keepdims=True)
+    magnitudes = amplitudes(left[:, :-1])[:, : len(x) // 8]  # without the last point a regular, periodic grid
     panels = [
         Panel("Sum of the stages", "x", "u", x[sparse],
               [Line("target", left[0][sparse], style="reference"),
                Line("network", (left[0] - left)[:, sparse])]),
         Panel("What is left, divided by its largest", "x", "residue", x[sparse],
-              [Line("residue", (left / sizes_)[:, sparse])], y_range=(-1.1, 1.1)),
+              [Line("residue", (left / largest)[:, sparse])], y_range=(-1.1, 1.1)),
         Panel("Spectrum of what is left", "wavenumber on [−1, 1]", "amplitude",
               np.arange(magnitudes.shape[1]), [Line("residue", np.maximum(magnitudes, 1e-22))],
               y_scale="log"),
     ]  # fmt: skip
-    return panels, [f"{row}, largest error {size:.0e}" for row, size in zip(rows, sizes_[:, 0], strict=True)]
+    return panels, [f"{row}, largest error {size:.0e}" for row, size in zip(rows, largest[:, 0], strict=True)]

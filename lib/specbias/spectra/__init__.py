@@ -8,6 +8,7 @@ they are never doubled.
 """
 
 from specbias.spectra.fields import Modes, largest_modes, power_spectrum_radial
+from specbias.spectra.scattered import dominant_wavenumber, scattered_spectrum, sign_changes
 from specbias.spectra.signals import amplitude_ratio, amplitudes, dominant_frequency, project, zero_crossings
 
 __all__ = [
@@ -15,8 +16,11 @@ __all__ = [
     "amplitude_ratio",
     "amplitudes",
     "dominant_frequency",
+    "dominant_wavenumber",
     "largest_modes",
     "power_spectrum_radial",
     "project",
+    "scattered_spectrum",
+    "sign_changes",
     "zero_crossings",
 ]

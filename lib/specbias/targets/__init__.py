@@ -11,7 +11,7 @@ matters:
 On both, ``specbias.spectra`` finds a component that is periodic over the domain exactly.
 """
 
-from specbias.targets.curves import lecture_curve, wang_lai_curve
+from specbias.targets.curves import lecture_curve, wang_lai_curve, waves_curve
 from specbias.targets.surrogates import boundary_amplitude, phase_surrogates, shifted
 from specbias.targets.target import Target
 from specbias.targets.waves import ENVELOPES as ENVELOPES
@@ -29,4 +29,5 @@ __all__ = [
     "shifted",
     "thread_sine",
     "wang_lai_curve",
+    "waves_curve",
 ]

@@ -54,3 +54,22 @@ def wang_lai_curve(points: int = 1501, reach: float = 1.02) -> Target:
         formula=r"\log(t+2)\cos(2t+t^3)",
         frequencies=(),
     )
+
+
+def waves_curve(points: int = 1501, reach: float = 1.02) -> Target:
+    """``exp(sin 3x) + 0.1 cos 9x``, of several scales, on a grid of ``[-reach, reach]`` with both ends.
+
+    Examples
+    --------
+    >>> round(float(waves_curve(3).y[1]), 12)
+    1.1
+    """
+    reach = check_positive("reach", reach)
+    return curve(
+        lambda x: np.exp(np.sin(3 * x)) + 0.1 * np.cos(9 * x),
+        np.linspace(-reach, reach, check_count("points", points)),
+        domain=(-1.0, 1.0),
+        period=None,
+        formula=r"e^{\sin 3x}+0.1\cos 9x",
+        frequencies=(),
+    )

@@ -1,4 +1,4 @@
-"""The dominant wavenumber of a residue at points in any order, and how much of it the points resolve."""
+"""Values at points in any order and number of dimensions: spectrum, dominant wavenumber, sign changes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _neighbours(points: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.nd
     return distances[row, column + 1], (row, found[row, column + 1])
 
 
-def spectrum(points: np.ndarray, residue: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def scattered_spectrum(points: np.ndarray, residue: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fourier coefficients of a residue on the box [-1, 1] to the d, at points in any order, by finufft.
 
     Parameters
@@ -85,7 +85,7 @@ def spectrum(points: np.ndarray, residue: np.ndarray) -> tuple[np.ndarray, np.nd
     Examples
     --------
     >>> x = np.random.default_rng(0).uniform(-1, 1, (2000, 1))
-    >>> wavenumbers, magnitudes = spectrum(x, 3 * np.cos(np.pi * 12 * x[:, 0]))
+    >>> wavenumbers, magnitudes = scattered_spectrum(x, 3 * np.cos(np.pi * 12 * x[:, 0]))
     >>> int(wavenumbers[magnitudes.argmax(), 0]), round(float(magnitudes.max()), 1)
     (12, 3.0)
     """
@@ -105,8 +105,10 @@ def spectrum(points: np.ndarray, residue: np.ndarray) -> tuple[np.ndarray, np.nd
     return wavenumbers[half:], 2 / count * np.abs(values).ravel()[half:]
 
 
-def dominant_frequency(points: np.ndarray, residue: np.ndarray, method: str = "spectrum") -> float:
+def dominant_wavenumber(points: np.ndarray, residue: np.ndarray, method: str = "spectrum") -> float:
     """Angular wavenumber of the strongest wave in a residue, in radians per unit of length.
+
+    For a regular signal of one variable `dominant_frequency` finds it between whole waves, too.
 
     Parameters
     ----------
@@ -123,13 +125,13 @@ def dominant_frequency(points: np.ndarray, residue: np.ndarray, method: str = "s
     --------
     >>> x = np.linspace(-1, 1, 1001)[:, None]
     >>> wave = np.sin(40 * np.pi * x[:, 0] + 1)
-    >>> [round(dominant_frequency(x, wave, method) / np.pi, 1) for method in ("spectrum", "crossings")]
+    >>> [round(dominant_wavenumber(x, wave, method) / np.pi, 1) for method in ("spectrum", "crossings")]
     [40.0, 40.0]
     """
     check_choice("method", method, METHODS)
     dimensions = points.shape[1]
     if method == "crossings" or dimensions > 3:
         return float(np.pi * sign_changes(points, residue)[1] * dimensions**0.5)
-    wavenumbers, magnitudes = spectrum(points, residue - residue.mean())
+    wavenumbers, magnitudes = scattered_spectrum(points, residue - residue.mean())
     magnitudes[0] = 0  # the mean
     return float(np.pi * np.linalg.norm(wavenumbers[magnitudes.argmax()]))
