@@ -70,6 +70,9 @@ def test_classical_fits_against_numpy_and_least_squares():
     expected = np.abs(chebyshev.chebval(dense, coefficients) - target.function(dense)).max()
     np.testing.assert_allclose(run.chebyshev_largest[0], expected, rtol=1e-6)
     assert run.chebyshev_largest[1] < 1e-13
+    words = findings.best_classical(run)
+    assert (words["degree"], words["features"]) == ("20", "40")
+    assert float(words["random"]) == pytest.approx(np.median(run.random_largest[1]), rel=0.5)
     assert (run.random_largest[1] < run.random_largest[0]).all()
 
 

@@ -66,9 +66,9 @@ def best_classical(run: xr.Dataset) -> dict[str, str]:
     random = run.isel(features=-1).median("seed")
     return {
         "degree": str(run.degree.values[first]), "chebyshev": f"{float(largest[first]):.0e}",
-        "chebyshev-ms": f"{1e3 * float(run.chebyshev_seconds[first]):.1g}",
+        "chebyshev-ms": f"{1e3 * float(run.chebyshev_seconds[first]):.1f}",
         "features": str(run.features.values[-1]), "random": f"{float(random.random_largest):.0e}",
-        "random-ms": f"{1e3 * float(random.random_seconds):.1g}",
+        "random-ms": f"{1e3 * float(random.random_seconds):.1f}",
     }  # fmt: skip
 
 

@@ -194,4 +194,4 @@ def stage_panels(run: xr.Dataset, variant: str) -> tuple[list[Panel], list[str]]
               np.arange(magnitudes.shape[1]), [Line("residue", np.maximum(magnitudes, 1e-22))],
               y_scale="log"),
     ]  # fmt: skip
-    return panels, [f"{row}, largest error {size:.0e}" for row, size in zip(rows, largest[:, 0], strict=True)]
+    return panels, [f"{row} ({size:.0e})" for row, size in zip(rows, largest[:, 0], strict=True)]
