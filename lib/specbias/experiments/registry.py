@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from specbias.experiments import energy_landscape, multistage, sequential_fitting, spectral_bias
+from specbias.experiments import energy_landscape, multistage, sequential_fitting, si_msnn, spectral_bias
 from specbias.recorded import recorded
 
 
@@ -27,6 +27,7 @@ REGISTRY: dict[str, Experiment] = {
         "sequential-fitting": sequential_fitting.RUNS,
         "energy-landscape": energy_landscape.RUNS,
         "multistage": multistage.RUNS,
+        "si-msnn": si_msnn.RUNS,
     }.items()
     for name, (function, parameters) in runs.items()
 }

@@ -20,7 +20,7 @@ Callback = Callable[[int, np.ndarray, float], bool | None]
 
 def minimize(
     function: Function, start: np.ndarray, optimizer: str, *, max_iter: int, history: int = 50,
-    learning_rate: float = ADAM_RATE, callback: Callback | None = None,
+    learning_rate: float = ADAM_RATE, annealing: float = 1.0, callback: Callback | None = None,
 ) -> Minimum:  # fmt: skip
     """Minimize by one of `OPTIMIZERS`.
 
@@ -34,8 +34,8 @@ def minimize(
         Iterations at most.
     history
         Steps that L-BFGS remembers.
-    learning_rate
-        Of Adam.
+    learning_rate, annealing
+        Of Adam, at the start; and what share of it is left at the end, to which it falls geometrically.
 
     Returns
     -------
@@ -60,10 +60,14 @@ def minimize(
     if optimizer == "l-bfgs":
         return l_bfgs(function, start, max_iter=max_iter, history=history, callback=callback)
     if optimizer == "adam":
-        return adam(function, start, max_iter=max_iter, learning_rate=learning_rate, callback=callback)
+        return adam(
+            function, start, max_iter=max_iter, learning_rate=learning_rate, annealing=annealing,
+            callback=callback,
+        )  # fmt: skip
     first = adam(
-        function, start, max_iter=round(ADAM_SHARE * max_iter), learning_rate=learning_rate, callback=callback
-    )
+        function, start, max_iter=round(ADAM_SHARE * max_iter), learning_rate=learning_rate,
+        annealing=annealing, callback=callback,
+    )  # fmt: skip
     if first.reason == "callback":
         return first
     second = l_bfgs(
@@ -120,9 +124,10 @@ def l_bfgs(
 
 def adam(
     function: Function, start: np.ndarray, *, max_iter: int, learning_rate: float = ADAM_RATE,
-    beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8, callback: Callback | None = None,
+    annealing: float = 1.0, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
+    callback: Callback | None = None,
 ) -> Minimum:  # fmt: skip
-    """Adam (Kingma & Ba, 2015) with a constant learning rate, by the definition of PyTorch."""
+    """Adam (Kingma & Ba, 2015) by the definition of PyTorch; the learning rate may fall geometrically."""
     point = np.array(start, dtype=float)
     first, second = np.zeros((2, point.size))
     value, gradient = function(point)
@@ -132,7 +137,8 @@ def adam(
         first += (1 - beta1) * (gradient - first)
         second += (1 - beta2) * (gradient**2 - second)
         root = np.sqrt(second / (1 - beta2**taken)) + epsilon
-        point = point - learning_rate / (1 - beta1**taken) * first / root
+        rate = learning_rate * annealing ** ((taken - 1) / max_iter)
+        point = point - rate / (1 - beta1**taken) * first / root
         value, gradient = function(point)
         values.append(value)
         if callback is not None and callback(taken, point, value):

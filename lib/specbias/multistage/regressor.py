@@ -7,6 +7,7 @@ import time
 from os import PathLike
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
@@ -16,35 +17,61 @@ from threadpoolctl import threadpool_limits
 from specbias._checks import check_choice, check_count
 from specbias.multistage.minimizers import OPTIMIZERS, minimize
 from specbias.multistage.networks import FIRST, StageNetwork, check_hidden
+from specbias.multistage.published import fit_published
 from specbias.multistage.saving import read, write
-from specbias.multistage.stages import Stage, Watch, rms, scale_factor
+from specbias.multistage.stages import Progress, Stage, Watch, rms, scale_factor
+from specbias.multistage.transforms import Lattice, find_lattice
+from specbias.multistage.waves import extend, fit_waves, is_periodic, noise_level
 from specbias.spectra import dominant_wavenumber, sign_changes
 from specbias.spectra.scattered import METHODS
 
-INITIALIZATIONS = ("scale-factor", "plain")
+INITIALIZATIONS = ("auto", "spectrum", "scale-factor", "plain")
+RECIPES = ("ours", "published")
+BOUNDARIES = ("auto", "periodic", "even")
 UNRESOLVED = 0.35  # share of sign changes between neighbours from which on a residue is not resolved
 WORSE = 0.9  # a stage must bring the held-out residue below so much of what it was
+HELD_OUT = 0.1  # share of the points held out where "auto" holds any
+NOISY = 1.2  # times the level of noise: a residue that is no larger is not fitted
+ROUNDED = 3e-17  # times a value: root mean square of what its rounding to float64 has cut off
+SMALLEST = 8  # points along each axis of a grid that has a spectrum
 HELD_OUT_FROM = 30  # points; of fewer none are held out
 
 
 class MultistageRegressor(RegressorMixin, BaseEstimator):
     """A sum of small networks, trained one after the other, down to the precision of float64.
 
-    Each stage fits the residue of those before it, divided by its root mean square; from the second stage on
-    the first layer is a sine, its weights multiplied by a scale factor that brings the untrained network near
-    the dominant frequency of the residue (Wang & Lai, J. Comput. Phys. 504, 112865, 2024).
+    Each stage fits the residue of those before it, divided by its root mean square. Two ways to tell a new
+    network of the residue's frequencies:
+
+    - *spectrum*, on regular grids: its first layer consists of the residue's own largest Fourier modes (Ng,
+      Wang & Lai, 2024), fitted by Gauss-Newton with FFTs;
+    - *scale factor*, anywhere: from the second stage on the first layer is a sine, its weights multiplied by
+      a factor that brings the untrained network near the dominant frequency of the residue (Wang & Lai, J.
+      Comput. Phys. 504, 112865, 2024).
 
     It stops by itself where further stages would only learn noise: if the residue changes sign between
-    neighbouring points about as often as noise does, or if points that were held out do not improve.
+    neighbouring points about as often as noise does, if points that were held out do not improve, or, of a
+    spectrum, at the level of noise in the shortest waves.
 
     Parameters
     ----------
     initialization
-        ``"scale-factor"`` as above; ``"plain"``: every stage is a tanh network without a scale factor.
+        ``"spectrum"`` or ``"scale-factor"`` as above; ``"auto"`` is spectrum for a complete regular grid in
+        two or more dimensions, else scale factor; ``"plain"``: every stage is a tanh network without a scale
+        factor.
     stages
         At most so many.
     hidden
         Units in the hidden layers of each stage.
+    features
+        Of a spectrum, how many modes its first layer has: a number, one for each stage, or ``"auto"``, as
+        many as hold all but 1e-8 of the residue.
+    boundary
+        Of a spectrum, how the grid goes on: ``"periodic"``; ``"even"``, mirrored at its edges; ``"auto"`` is
+        periodic if the values are, else even.
+    recipe
+        Of a spectrum: ``"ours"``, or ``"published"``, with Adam on the L10 norm, wavenumbers trained and
+        amplitudes fixed, one weight for each mode and unit; ``features`` must then be given.
     activation
         Of the first layer from the second stage on: ``"sin"`` or ``"cos"``.
     frequency
@@ -52,28 +79,31 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
         three inputs; or ``"crossings"``, from the zeros between neighbours.
     optimizer
         ``"auto"`` (self-scaled BFGS for up to 6000 parameters, else L-BFGS), ``"self-scaled-bfgs"``,
-        ``"l-bfgs"``, ``"adam"``, or ``"adam+l-bfgs"`` as in the paper.
+        ``"l-bfgs"``, ``"adam"``, or ``"adam+l-bfgs"`` as in the paper. A spectrum has its own.
     max_iter
-        Iterations of each stage.
+        Iterations of each stage; of a spectrum, those of conjugate gradients.
     history
         Steps that L-BFGS remembers.
     tol
         No further stage once the root mean square of the residue is at most this; in units of ``y``.
     validation_fraction
         Share of the points that is held out and tells when to stop; 0 for none. Fewer than 30 points are
-        never split, and the two ends of one input are always fitted.
+        never split, and the two ends of one input are always fitted. A spectrum needs every point of the
+        grid: with it ``"auto"`` is 0, otherwise 0.1.
     guard
         Whether to bound the scale factor by what the points resolve, and to stop when the residue changes
-        sign like noise. Without it the stages learn the points by heart (``False`` is there to show that).
+        sign like noise, or has reached the level of noise. Without it the stages learn the points by heart
+        (``False`` is there to show that).
     normalize
         Whether to divide each residue by its root mean square. ``False`` is there as a control.
     patience
         A stage ends when the held-out residue has not become smaller for so many iterations; every tenth
-        one is looked at.
+        one is looked at. A spectrum's: when so many have not halved the residue.
     random_state
         Seed of initial weights and of the points held out; an int, a RandomState or None.
     device
-        ``"auto"`` or ``"cpu"``.
+        ``"auto"`` or ``"cpu"``; a spectrum may be fitted on ``"cuda"``, and is with ``"auto"`` where there
+        is one.
     verbose
         Print a line for each stage, and show its progress.
 
@@ -84,6 +114,8 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
         ``(stages + 1,)``: of the residue on the training points before the first stage and after each.
     validation_rms_ : numpy.ndarray
         The same on the points held out; empty if there are none.
+    initialization_ : str
+        The one that was used.
     stopped_ : str
         Why there is no further stage, in words.
     n_iter_ : int
@@ -101,13 +133,17 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
     """
 
     def __init__(
-        self, *, initialization="scale-factor", stages=4, hidden=(30, 30, 30), activation="sin",
-        frequency="spectrum", optimizer="auto", max_iter=3000, history=50, tol=0.0, validation_fraction=0.1,
-        guard=True, normalize=True, patience=200, random_state=None, device="auto", verbose=False,
+        self, *, initialization="auto", stages=4, hidden=(30, 30, 30), features="auto", boundary="auto",
+        recipe="ours", activation="sin", frequency="spectrum", optimizer="auto", max_iter=3000, history=50,
+        tol=0.0, validation_fraction="auto", guard=True, normalize=True, patience=200,
+        random_state=None, device="auto", verbose=False,
     ):  # fmt: skip
         self.initialization = initialization
         self.stages = stages
         self.hidden = hidden
+        self.features = features
+        self.boundary = boundary
+        self.recipe = recipe
         self.activation = activation
         self.frequency = frequency
         self.optimizer = optimizer
@@ -138,6 +174,10 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
         self.center_ = low / 2 + high / 2
         self.halfwidth_ = np.where(high > low, high / 2 - low / 2, 1.0)
         generator = _generator(self.random_state)
+        self._lattice = self._find_grid(X, y)
+        self.initialization_ = self.initialization
+        if self.initialization == "auto":
+            self.initialization_ = "scale-factor" if self._lattice is None else "spectrum"
         train, held = self._split(X, generator)
         with threadpool_limits(1, "blas"):  # the matrices are small: a second thread would only wait
             self._fit_stages(X, y, train, held, generator)
@@ -201,24 +241,65 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
         check_choice("activation", self.activation, FIRST[1:])
         check_choice("frequency", self.frequency, METHODS)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        check_choice("device", self.device, ("auto", "cpu"))
+        check_choice("recipe", self.recipe, RECIPES)
+        check_choice("boundary", self.boundary, BOUNDARIES)
+        check_choice("device", self.device, ("auto", "cpu", "cuda"))
+        self._check_features()
         for name in ("guard", "normalize"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
         for name in ("stages", "max_iter", "history", "patience"):
             check_count(name, getattr(self, name))
         check_hidden(self.hidden)
-        _check_number("validation_fraction", self.validation_fraction)
-        if not 0 <= self.validation_fraction < 0.9:
-            raise ValueError(f"validation_fraction must be in [0, 0.9), got {self.validation_fraction}")
+        if self.validation_fraction != "auto":
+            _check_number("validation_fraction", self.validation_fraction)
+            if not 0 <= self.validation_fraction < 0.9:
+                raise ValueError(f"validation_fraction must be in [0, 0.9), got {self.validation_fraction}")
         _check_number("tol", self.tol)
         if not self.tol >= 0:
             raise ValueError(f"tol must be at least 0, got {self.tol}")
 
+    def _check_features(self) -> None:
+        if isinstance(self.features, str):
+            check_choice("features", self.features, ("auto",))
+            if self.recipe == "published" and self.initialization == "spectrum":
+                raise ValueError(
+                    "features must be given, one number or one for each stage, with recipe 'published'"
+                )
+            return
+        counts = self.features if np.ndim(self.features) else [self.features] * self.stages
+        for count in counts:
+            check_count("features", count)
+        if len(counts) < self.stages:
+            raise ValueError(f"features must be one for each of {self.stages} stages, got {len(counts)}")
+
+    def _find_grid(self, X: np.ndarray, y: np.ndarray) -> Lattice | None:
+        """The regular grid of scaled inputs, where a spectrum is asked for or, with "auto", is of use."""
+        wanted = self.initialization == "spectrum"
+        if not wanted and (self.initialization != "auto" or X.shape[1] < 2):
+            return None
+        lattice = find_lattice(self._scaled(X, np.float64))
+        if lattice is None or min(lattice.shape) < SMALLEST:
+            if wanted:
+                raise ValueError(
+                    "initialization='spectrum' needs points that fill a regular grid, of at least "
+                    f"{SMALLEST} along each axis; for others there is 'scale-factor'"
+                )
+            return None
+        if wanted and self.validation_fraction not in ("auto", 0):
+            raise ValueError("validation_fraction must be 0 or 'auto' with initialization='spectrum'")
+        even = self.boundary == "even" or (
+            self.boundary == "auto" and not is_periodic(y.reshape(lattice.shape))
+        )
+        sizes = tuple(2 * n - 2 for n in lattice.shape) if even else lattice.shape
+        return Lattice(lattice.low, lattice.step, lattice.shape, sizes)
+
     def _split(self, x: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Points to fit and points held out."""
-        count = len(x)
-        held = round(self.validation_fraction * count) if count >= HELD_OUT_FROM else 0
+        count, share = len(x), self.validation_fraction
+        if share == "auto":
+            share = 0.0 if self.initialization_ == "spectrum" else HELD_OUT
+        held = round(share * count) if count >= HELD_OUT_FROM else 0
         order = generator.permutation(count)
         if x.shape[1] == 1:  # beyond the last point that is fitted a network extrapolates: not what is asked
             order = order[~np.isin(order, (x[:, 0].argmin(), x[:, 0].argmax()))]
@@ -231,16 +312,26 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
     ) -> None:  # fmt: skip
         x, exact = (self._scaled(X, kind) for kind in (np.float64, np.longdouble))
         self.stages_, left = [], y.copy()
+        self._floor = 0.0
+        if self.initialization_ == "spectrum" and self.guard:
+            noise = noise_level(extend(y.reshape(self._lattice.shape), self._lattice))
+            self._floor = max(noise, ROUNDED * rms(y))
         sizes, held_sizes = [rms(left[train])], [rms(left[held])] if held.size else []
         self.stopped_ = f"all {self.stages} stages were made"
         for number in range(self.stages):
             if enough := self._enough(number, x[train], left[train]):
                 self.stopped_ = enough
                 break
-            stage = self._fit_one(number, x, left, train, held, generator)
+            if self.initialization_ == "spectrum":
+                stage = self._fit_waves(number, left, generator)
+            else:
+                stage = self._fit_one(number, x, left, train, held, generator)
             after = stage.taken_from(left, exact)
             if number and held.size and rms(after[held]) > WORSE * held_sizes[-1]:
                 self.stopped_ = "a further stage did not improve the points held out, and was left out"
+                break
+            if self.initialization_ == "spectrum" and number and rms(after) >= sizes[-1]:
+                self.stopped_ = "a further stage did not make the residue smaller, and was left out"
                 break
             left = after
             self.stages_.append(stage)
@@ -260,6 +351,12 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
             return f"the residue {size:.1e} is at most tol"
         if not number or not self.guard:  # the first stage always has its chance
             return ""
+        if self.initialization_ == "spectrum":
+            return (
+                f"the residue is at the level of noise, {self._floor:.1e}"
+                if size <= NOISY * self._floor
+                else ""
+            )
         share = sign_changes(x, left)[0]
         if share <= UNRESOLVED:
             return ""
@@ -275,7 +372,7 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
         began, size = time.perf_counter(), rms(left[train]) if self.normalize else 1.0
         inputs, goal = np.ascontiguousarray(x[train]), left[train] / size
         frequency = dominant_wavenumber(inputs, goal, self.frequency)
-        if number == 0 or self.initialization == "plain":
+        if number == 0 or self.initialization_ == "plain":
             network = StageNetwork(x.shape[1], tuple(self.hidden))
         else:
             scale = scale_factor(frequency, inputs, self.hidden[0], bounded=self.guard)
@@ -292,11 +389,35 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
             found.history, time.perf_counter() - began,
         )  # fmt: skip
 
+    def _fit_waves(self, number: int, left: np.ndarray, generator: np.random.Generator) -> Stage:
+        began, size = time.perf_counter(), rms(left) if self.normalize else 1.0
+        goal = left.reshape(self._lattice.shape) / size
+        features = self.features[number] if np.ndim(self.features) else self.features
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        with Progress(self.max_iter, self.verbose) as seen:
+            settings = {"max_iter": self.max_iter, "device": device, "callback": seen}
+            if self.recipe == "published":
+                network, found = fit_published(
+                    goal, self._lattice, tuple(self.hidden), generator, features=features, **settings
+                )
+            else:
+                network, found = fit_waves(
+                    goal, self._lattice, tuple(self.hidden), generator, floor=self._floor / size,
+                    features=None if features == "auto" else features, patience=self.patience,
+                    tolerance=max(self.tol, self._floor) / size, **settings,
+                )  # fmt: skip
+        return Stage(
+            network, found.x, size, float(np.linalg.norm(network.wavenumbers[0])), found.iterations,
+            found.evaluations, found.reason, found.history, time.perf_counter() - began,
+        )  # fmt: skip
+
     def _tell(self, number: int, size: float, held_size: float | None) -> None:
         if number == 0:
             print("stage  parameters  scale factor  iterations  ended by    residue   held out")
         stage = self.stages_[-1]
-        scale = "—" if stage.network.first == "tanh" else f"{stage.network.scale:.1f}"
+        scale = {"tanh": "—", "waves": "modes"}.get(stage.network.first, f"{stage.network.scale:.1f}")
         last = "" if held_size is None else f"{held_size:.1e}"
         print(
             f"{number + 1:5d}{stage.network.size:12d}{scale:>14}{stage.iterations:12d}  {stage.reason:10s}"

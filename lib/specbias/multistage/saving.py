@@ -13,16 +13,19 @@ import numpy as np
 from specbias._files import whole_file
 from specbias.multistage.networks import StageNetwork
 from specbias.multistage.stages import Stage
+from specbias.multistage.waves import WaveNetwork
 
-FORMAT = 1
+FORMAT = 2
 ARRAYS = ("center_", "halfwidth_", "residual_rms_", "validation_rms_")
-PLAIN = ("n_features_in_", "n_iter_", "stopped_")
+PLAIN = ("n_features_in_", "n_iter_", "stopped_", "initialization_")
 
 
 def write(model, path: str | PathLike) -> None:
     """Write a fitted regressor; a file that is there is replaced at the end, as a whole."""
     settings = model.get_params()
     settings["hidden"] = list(model.hidden)
+    if not isinstance(model.features, str) and np.ndim(model.features):
+        settings["features"] = [int(count) for count in model.features]
     if not isinstance(model.random_state, (int, np.integer, type(None))):
         settings["random_state"] = None  # the state of a generator is not a setting
     told = {"format": FORMAT, "parameters": settings, "stages": [_told(stage) for stage in model.stages_]}
@@ -31,6 +34,9 @@ def write(model, path: str | PathLike) -> None:
     told["feature_names_in_"] = None if names is None else [str(name) for name in names]
     arrays = {f"row{k}": stage.parameters for k, stage in enumerate(model.stages_)}
     arrays |= {f"history{k}": stage.history for k, stage in enumerate(model.stages_)}
+    arrays |= {
+        f"waves{k}": stage.network.wavenumbers for k, stage in enumerate(model.stages_) if _has_waves(stage)
+    }
     arrays |= {key: getattr(model, key) for key in ARRAYS}
     line = json.dumps(told, default=lambda number: number.item())  # numbers of NumPy
     with whole_file(Path(path)) as temporary, open(temporary, "wb") as file:
@@ -50,6 +56,10 @@ def read(kind: type, path: str | PathLike):
         return _fitted(kind, json.loads(str(arrays["told"])), arrays)
     except Exception as error:  # there is no end to the ways in which a foreign file can be wrong
         raise ValueError(f"path: {path} holds no {kind.__name__}: {error!r}") from error
+
+
+def _has_waves(stage: Stage) -> bool:
+    return isinstance(stage.network, WaveNetwork)
 
 
 def _told(stage: Stage) -> dict:
@@ -80,7 +90,10 @@ def _fitted(kind: type, told: dict, arrays: dict[str, np.ndarray]):
 
 def _stage(told: dict, number: int, arrays: dict[str, np.ndarray]) -> Stage:
     made = [told.pop(key) for key in ("inputs", "hidden", "first", "scale")]
-    network = StageNetwork(made[0], tuple(made[1]), *made[2:])
+    if made[2] == "waves":
+        network = WaveNetwork(arrays[f"waves{number}"], tuple(made[1]))
+    else:
+        network = StageNetwork(made[0], tuple(made[1]), *made[2:])
     row = arrays[f"row{number}"]
     if row.shape != (network.size,):
         raise ValueError(f"stage {number + 1} has {network.size} parameters, its row {row.shape}")

@@ -20,7 +20,7 @@ class Stage:
 
     Attributes
     ----------
-    network : StageNetwork
+    network : StageNetwork or WaveNetwork
     parameters : numpy.ndarray
         ``(P,)``.
     size : float
@@ -54,6 +54,23 @@ class Stage:
         With numbers of longdouble the next stage does not have to learn this one's rounding errors.
         """
         return (left - self.size * self.network.predict(self.parameters, x)).astype(np.float64)
+
+
+class Progress:
+    """A bar over the iterations of a search; called with how many there were so far."""
+
+    def __init__(self, total: int, shown: bool):
+        self.bar = tqdm(total=total, unit="iteration", leave=False, disable=not shown)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.bar.close()
+
+    def __call__(self, iteration: int, parameters: object, value: float) -> None:
+        self.bar.update(iteration - self.bar.n)
+        self.bar.set_postfix_str(f"{value:.1e}", refresh=False)
 
 
 class Watch:

@@ -5,8 +5,8 @@ Re(V_j exp(i k_j . x))`` with complex weights ``V``. As a matrix product that ta
 cosines and as many multiplications per unit. On a regular grid with whole waves it is an inverse FFT of a
 spectrum with few entries, whose cost hardly depends on the number of features.
 
-Each transform has ``synthesize``, from weights to values, and ``analyze``, its adjoint, of which gradients are
-made. Arrays are tensors of PyTorch; FFTs on the CPU are SciPy's, which are faster there.
+Each transform has ``synthesize``, from weights to values, and ``analyze``, its adjoint, of which gradients
+are made. Arrays are tensors of PyTorch; FFTs on the CPU are SciPy's, which are faster there.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ import numpy as np
 import scipy.fft
 import torch
 
-DENSE = 2**22  # entries of a matrix of cosines up to which it is kept, rather than made in pieces
+from specbias.training import threads
+
+DENSE = 2**24  # entries of a matrix of cosines up to which it is kept, rather than made in pieces
 WHOLE = 1e-9  # by how much of a wave a wavenumber may differ from whole ones
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """A regular grid that is part of a periodic one: ``low + j * step``, ``j < shape``, of period ``sizes * step``.
+    """A regular grid, part of a periodic one: ``low + j * step``, ``j < shape``, of period ``sizes * step``.
 
     Attributes
     ----------
@@ -137,8 +139,8 @@ class GridTransform:
     lattice
         Of ``shape`` points of a period of ``sizes``.
     wavenumbers
-        ``(m, d)``, whole waves in a period, of either sign; those that the grid does not resolve are what they
-        are on its points. One may come several times.
+        ``(m, d)``, whole waves in a period, of either sign; those that the grid does not resolve are what
+        they are on its points. One may come several times.
     device
 
     Raises
@@ -149,8 +151,8 @@ class GridTransform:
     Examples
     --------
     >>> lattice = Lattice((0.0,), (np.pi / 2,), (4,), (4,))
-    >>> GridTransform(lattice, np.array([[1]])).synthesize(torch.tensor([[1j]])).numpy().round(12).tolist()
-    [[-0.0, -1.0, -0.0, 1.0]]
+    >>> GridTransform(lattice, np.array([[1]])).synthesize(torch.tensor([[2 + 0j]])).numpy().round(6).tolist()
+    [[2.0, 0.0, -2.0, 0.0]]
     """
 
     def __init__(self, lattice: Lattice, wavenumbers: np.ndarray, device: str = "cpu"):
@@ -201,7 +203,7 @@ class GridTransform:
     def _inverse(self, spectrum: torch.Tensor) -> torch.Tensor:
         last, axes = self.lattice.sizes[-1], tuple(range(1, len(self.held)))
         if self.device.type == "cpu":
-            array, workers = spectrum.numpy(), torch.get_num_threads()
+            array, workers = spectrum.numpy(), threads.count()
             if axes:
                 array = scipy.fft.ifftn(array, axes=axes, overwrite_x=True, workers=workers)
             field = torch.from_numpy(scipy.fft.irfft(array, n=last, axis=-1, workers=workers))
@@ -214,7 +216,7 @@ class GridTransform:
     def _forward(self, field: torch.Tensor) -> torch.Tensor:
         sizes, axes = self.lattice.sizes, tuple(range(1, len(self.held)))
         if self.device.type == "cpu":
-            workers = torch.get_num_threads()
+            workers = threads.count()
             half = scipy.fft.rfft(field.numpy(), n=sizes[-1], axis=-1, workers=workers)[..., : self.columns]
             if axes:
                 half = scipy.fft.fftn(half, s=sizes[:-1], axes=axes, workers=workers)
@@ -271,6 +273,6 @@ class NonuniformTransform:
         dimensions = source.shape[1]
         found = function(
             *ends[:dimensions], strengths, *ends[dimensions:], isign=sign, eps=self.tolerance,
-            nthreads=torch.get_num_threads(),
+            nthreads=threads.count(),
         )  # fmt: skip
         return found.reshape(len(strengths), -1)

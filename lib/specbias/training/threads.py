@@ -8,14 +8,44 @@ measured, a step a hundred times slower. Never use it for a loop that is short.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import cache
 from threading import Event
 
 import torch
 
 WORTH_SHARING = 200_000  # operations below which waking a second thread costs more than it brings
+_kept: list[int] = []  # threads of PyTorch before `own_threads` took them
+
+
+def count() -> int:
+    """How many threads loops are shared by: as many as PyTorch uses, or used before `own_threads`."""
+    return _kept[-1] if _kept else torch.get_num_threads()
+
+
+@contextmanager
+def own_threads() -> Iterator[None]:
+    """Leave PyTorch one thread, and the others to `share` and `each`.
+
+    PyTorch's own threads spin at the end of each operation, too: a search that calls small operations by the
+    million took fifty times as long beside another busy program.
+
+    Examples
+    --------
+    >>> with own_threads():
+    ...     torch.get_num_threads()
+    1
+    """
+    before = count()
+    _kept.append(before)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        _kept.pop()
+        torch.set_num_threads(1 if _kept else before)
 
 
 @cache
@@ -42,7 +72,7 @@ def share(loop: Callable[[int, int], None], size: int, work: int) -> None:
     >>> seen
     [0, 1, 2, 3, 4]
     """
-    parts = min(torch.get_num_threads(), size)
+    parts = min(count(), size)
     if parts <= 1 or work < WORTH_SHARING:
         loop(0, size)
         return
@@ -51,8 +81,8 @@ def share(loop: Callable[[int, int], None], size: int, work: int) -> None:
     list(results)  # waits, and raises what a part has raised
 
 
-def each(task: Callable[[int], None], count: int, stop: Event | None = None) -> None:
-    """Call ``task(index)`` for all of ``range(count)``, as many at a time as PyTorch uses threads.
+def each(task: Callable[[int], None], times: int, stop: Event | None = None) -> None:
+    """Call ``task(index)`` for all of ``range(times)``, as many at a time as PyTorch uses threads.
 
     Whoever is done takes the next index, so tasks may be of any length. They must release the interpreter's
     lock, and write nothing that another one writes. After an exception or an interrupt, ``stop`` is set, for
@@ -65,12 +95,12 @@ def each(task: Callable[[int], None], count: int, stop: Event | None = None) -> 
     >>> sorted(seen)
     [0, 1, 2, 3, 4]
     """
-    threads = min(torch.get_num_threads(), count)
+    threads = min(count(), times)
     if threads <= 1:
-        for index in range(count):
+        for index in range(times):
             task(index)
         return
-    results = [_pool(threads, os.getpid()).submit(task, index) for index in range(count)]
+    results = [_pool(threads, os.getpid()).submit(task, index) for index in range(times)]
     try:
         for result in results:
             result.result()  # waits, and raises what the task has raised

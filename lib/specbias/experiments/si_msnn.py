@@ -1,0 +1,104 @@
+"""The runs of the chapter on spectrum-informed networks: name -> (function, parameters of its recording)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from specbias.experiments.si_msnn_fits import ablations, flow_fits, plane_fits, stage_limits
+
+Variants = dict[str, dict]
+
+OURS, FINER, COUNTS, SINGLE = "ours", "ours, grid twice as fine", "the paper's counts", "a single stage"
+PAPER_COUNTS = (1359, 10_000, 10_000, 10_000)
+PAPER_RESOLUTION = 512
+FLOW = {"reynolds": 2000.0, "moment": 1.25, "spectrum": "mcwilliams", "peak": 6.0, "flow_seed": 0}
+SMOOTH = {"spectrum": "smooth", "peak": 2.0}
+ROUGH = {"spectrum": "mcwilliams", "peak": 6.0}
+
+
+def counts_for(resolution: int) -> list[int]:
+    """The paper's numbers of features, in proportion to the points of a smaller grid."""
+    return [max(8, round(count * (resolution / PAPER_RESOLUTION) ** 2)) for count in PAPER_COUNTS]
+
+
+def flow_variants(
+    resolution: int = 512, stages: int = 4, limited_iterations: int = 1000, finer_iterations: int = 400
+) -> Variants:
+    """Ours, ours on a grid twice as fine, the paper's counts, and a single stage of its largest count."""
+    counts = counts_for(resolution)
+    limited = {"max_iter": limited_iterations, "patience": limited_iterations}
+    wanted = [*counts, *[counts[-1]] * stages][:stages]
+    return {
+        OURS: {"stages": stages},
+        FINER: {"stages": stages, "oversampling": 2, "max_iter": finer_iterations},
+        COUNTS: {"stages": stages, "features": wanted, **limited},
+        SINGLE: {"stages": 1, "features": counts[-1], **limited},
+    }
+
+
+def searches(gauss_newton: int = 300, l_bfgs: int = 200) -> Variants:
+    """Searches and starts whose limits are compared; an iteration of either takes two transforms or so."""
+    return {
+        "Gauss–Newton, coherent": {"optimizer": "gauss-newton", "kind": "coherent", "max_iter": gauss_newton},
+        "Gauss–Newton, scattered": {
+            "optimizer": "gauss-newton",
+            "kind": "scattered",
+            "max_iter": gauss_newton,
+        },
+        "L-BFGS, scattered": {"optimizer": "l-bfgs", "kind": "scattered", "max_iter": l_bfgs},
+    }
+
+
+def choices(iterations: int = 1000) -> Variants:
+    """The published stage, and one change at a time."""
+    base = {"train": ["W", "b", "B"], "power": 10, "optimizer": "adam", "max_iter": iterations}
+    return {
+        "as published": base,
+        "L2 norm": base | {"power": 2},
+        "amplitudes trained": base | {"train": ["W", "A", "b", "B"]},
+        "waves fixed": base | {"train": ["W", "b"]},
+        "waves and phases fixed": base | {"train": ["W"]},
+        "waves fixed, L2 norm": base | {"train": ["W", "b"], "power": 2},
+        "waves fixed, L2 norm, L-BFGS": base | {"train": ["W", "b"], "power": 2, "optimizer": "l-bfgs"},
+    }
+
+
+def plane_variants(
+    iterations: int = 2000, our_iterations: int = 2000, features: Sequence[int] = (40, 200)
+) -> Variants:
+    """The scale factor against the spectrum, as published and by our searches."""
+    base = {"stages": 3, "validation_fraction": 0}
+    few, many = features
+    spectrum = {"initialization": "spectrum", "boundary": "periodic"}
+    adam = {"optimizer": "adam", "max_iter": iterations}
+    published = base | spectrum | {"recipe": "published", "max_iter": iterations}
+    return {
+        "scale factor, Adam": base | {"initialization": "scale-factor"} | adam,
+        f"spectrum of {few}, Adam": published | {"features": few},
+        f"spectrum of {many}, Adam": published | {"features": many},
+        "scale factor, ours": base | {"initialization": "scale-factor", "max_iter": our_iterations},
+        f"spectrum of {few}, ours": base | spectrum | {"features": few, "max_iter": our_iterations},
+        "spectrum of all, ours": base | spectrum | {"max_iter": our_iterations},
+        "mirrored, spectrum of all, ours": (
+            base | spectrum | {"boundary": "even", "max_iter": our_iterations}
+        ),
+    }
+
+
+RUNS: dict[str, tuple] = {
+    "flow": (
+        flow_fits, {"resolution": PAPER_RESOLUTION, **FLOW, "variants": flow_variants(), "seed": 0},
+    ),
+    "limits": (
+        stage_limits,
+        {"resolution": 128, "flows": {"rough": ROUGH, "smooth": SMOOTH},
+         "features": [100, 300, 600, 1000, 2000, 3000, 4000, 6000], "searches": searches(), "seeds": 2,
+         "seed": 0},
+    ),
+    "ablations": (
+        ablations,
+        {"resolution": 64, "flow": SMOOTH | {"cutoff": 20}, "features": 150, "variants": choices(), "seeds": 2,
+         "seed": 0},
+    ),
+    "plane": (plane_fits, {"points": 48, "variants": plane_variants(), "seeds": 2, "seed": 0}),
+}  # fmt: skip

@@ -1,0 +1,278 @@
+"""A stage on waves: which waves, where it begins, how it is fitted; and the fitted network, at any points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+import torch
+
+from specbias.multistage.features import AbsorbedLayer, choose_transform
+from specbias.multistage.gauss_newton import gauss_newton
+from specbias.multistage.quasi_newton import Minimum
+from specbias.multistage.spectral_network import SpectralNetwork
+from specbias.multistage.transforms import GridTransform, Lattice, find_lattice
+from specbias.spectra import Modes, largest_modes
+
+SHARE = 1e-8  # of the residue that may lie outside of the modes, where their number is found
+COHERENT, SCATTERED = (
+    0.002,
+    0.4,
+)  # root mean square of what the first hidden layer's units sum up, at the start
+COVERED = 1e-3  # share outside of the modes from which on the start must help to make the missing ones
+BLOCK = 4096  # points that pass the tanh layers together in extended precision
+FLATNESS = 1.2  # noise has the same power in the shortest waves and in those a tenth longer; signals fall
+STARTS = ("auto", "coherent", "scattered")
+
+
+@dataclass(frozen=True)
+class WaveNetwork:
+    """Waves with complex weights, and tanh layers behind them: `SpectralNetwork` at any points.
+
+    Attributes
+    ----------
+    wavenumbers : numpy.ndarray
+        ``(m, d)``, angular, per unit of the scaled inputs.
+    hidden : tuple of int
+
+    Examples
+    --------
+    >>> net = WaveNetwork(np.array([[np.pi]]), (1,))
+    >>> row = np.array([1e-4, 0, 0, 1e4, 0])  # weight of the cosine, minus that of the sine, bias, ...
+    >>> net.predict(row, np.array([[0.0], [1.0]])).round(6).tolist()
+    [1.0, -1.0]
+    """
+
+    wavenumbers: np.ndarray
+    hidden: tuple[int, ...]
+    first: str = "waves"
+    scale: float = 1.0
+
+    @property
+    def inputs(self) -> int:
+        """Dimension of the points."""
+        return self.wavenumbers.shape[1]
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        sizes = (*self.hidden, 1)
+        return 2 * self.hidden[0] * len(self.wavenumbers) + self.hidden[0] + sum(
+            into * out + out for into, out in zip(sizes[:-1], sizes[1:], strict=True)
+        )  # fmt: skip
+
+    def predict(self, parameters: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Outputs ``(n,)`` at ``x`` ``(n, d)``; of longdouble on a grid that the waves fit, in longdouble."""
+        lattice, waves = self._grid(x)
+        if x.dtype == np.longdouble and lattice is not None:
+            return self._extended(parameters, lattice, waves)
+        plain = np.ascontiguousarray(x, dtype=np.float64)
+        transform = (
+            choose_transform(plain, self.wavenumbers) if lattice is None else GridTransform(lattice, waves)
+        )
+        network = SpectralNetwork(AbsorbedLayer(transform, self.hidden[0]), self.hidden)
+        return network.predict(torch.from_numpy(parameters)).numpy()
+
+    def _grid(self, x: np.ndarray) -> tuple[Lattice | None, np.ndarray | None]:
+        """The periodic grid of which these points are a part, and the whole waves on it; or None, None."""
+        found = find_lattice(np.asarray(x, dtype=np.float64))
+        if found is None:
+            return None, None
+        base = np.array([_common(np.abs(column)) for column in self.wavenumbers.T])
+        if not base.all():
+            return None, None
+        sizes = 2 * np.pi / (base * found.step)
+        whole = np.rint(sizes)
+        if (np.abs(sizes - whole) > 1e-6).any() or (whole < found.shape).any() or whole.prod() > 2**26:
+            return None, None
+        lattice = Lattice(found.low, tuple(2 * np.pi / (base * whole)), found.shape, tuple(whole.astype(int)))
+        return lattice, np.rint(self.wavenumbers / base).astype(int)
+
+    def _extended(self, parameters: np.ndarray, lattice: Lattice, waves: np.ndarray) -> np.ndarray:
+        units, tail = self.hidden[0], parameters[2 * self.hidden[0] * len(waves) :].astype(np.longdouble)
+        weights = parameters[: 2 * units * len(waves)].view(np.complex128).reshape(units, -1)
+        values = _synthesize_extended(weights.astype(np.clongdouble), lattice, waves)
+        out, at = np.empty(values.shape[1], np.longdouble), 0
+        layers, sizes = [], (*self.hidden, 1)
+        for into, units in zip((0, *sizes[:-1]), sizes, strict=True):  # the first layer has but a bias
+            layers.append(
+                (tail[at : at + into * units].reshape(units, into), tail[at + into * units :][:units, None])
+            )
+            at += into * units + units
+        for begin in range(0, len(out), BLOCK):
+            state = np.tanh(values[:, begin : begin + BLOCK] + layers[0][1])
+            for weights, bias in layers[1:-1]:
+                state = np.tanh(weights @ state + bias)
+            out[begin : begin + BLOCK] = layers[-1][0][0] @ state + layers[-1][1][0]
+        return out
+
+
+def _common(values: np.ndarray) -> float:
+    """The number of which all of these are multiples, as wavenumbers on a period are; 0 if there is none."""
+    present = np.unique(values[values > 0])
+    if not present.size:
+        return 1.0
+    base = present[0]
+    for divisor in range(1, 9):  # the slowest of many waves is one, or a few, in a period
+        whole = present / (base / divisor)
+        if (np.abs(whole - np.rint(whole)) < 1e-6).all():
+            return float(base / divisor * (whole @ whole / (whole @ np.rint(whole))))
+    return 0.0
+
+
+def _synthesize_extended(weights: np.ndarray, lattice: Lattice, waves: np.ndarray) -> np.ndarray:
+    """`GridTransform.synthesize` in longdouble."""
+    turn = (
+        waves * (np.array(lattice.low, np.longdouble) / np.array(lattice.step) / np.array(lattice.sizes))
+    ).sum(axis=1)
+    angle = 8 * np.arctan(np.longdouble(1)) * (turn - np.rint(turn))
+    spectrum = weights * (np.cos(angle) + 1j * np.sin(angle))
+    full = np.zeros((len(weights), int(np.prod(lattice.sizes))), np.clongdouble)
+    sizes = np.array(lattice.sizes)
+    for sign, part in ((1, spectrum), (-1, spectrum.conj())):
+        at = np.ravel_multi_index(tuple((sign * waves % sizes).T), lattice.sizes)
+        np.add.at(full, (slice(None), at), part / 2)
+    half = full.reshape(len(weights), *lattice.sizes)[..., : lattice.sizes[-1] // 2 + 1]
+    axes = tuple(range(1, half.ndim))
+    field = scipy.fft.irfftn(half, lattice.sizes, axes=axes, norm="forward")
+    return field[(slice(None), *(slice(n) for n in lattice.shape))].reshape(len(weights), -1)
+
+
+def extend(field: np.ndarray, lattice: Lattice) -> np.ndarray:
+    """Values on a whole period: the field itself, or its even extension where the lattice is half of one."""
+    widths = [(0, whole - part) for part, whole in zip(field.shape, lattice.sizes, strict=True)]
+    return np.pad(field, widths, mode="reflect") if any(width for _, width in widths) else field
+
+
+def is_periodic(field: np.ndarray) -> bool:
+    """Whether a field goes on across its edges about as smoothly as inside, along every axis.
+
+    Examples
+    --------
+    >>> angle = 2 * np.pi * np.arange(20) / 20
+    >>> is_periodic(np.sin(angle)), is_periodic(angle)
+    (True, False)
+    """
+    for axis in range(field.ndim):
+        inside = np.abs(np.diff(field, axis=axis)).max()
+        across = np.abs(np.take(field, 0, axis) - np.take(field, -1, axis)).max()
+        if across > 1.5 * inside:
+            return False
+    return True
+
+
+def noise_level(field: np.ndarray) -> float:
+    """Standard deviation of the noise in a field, from its shortest waves; 0 if these do not look like noise.
+
+    White noise is as strong in all waves, so it is all that is left in the shortest ones of a resolved field.
+    Amplitudes that still fall there are not noise.
+
+    Examples
+    --------
+    >>> x = 2 * np.pi * np.arange(128) / 128
+    >>> noise = 0.01 * np.random.default_rng(0).standard_normal((128, 128))
+    >>> round(noise_level(np.cos(x)[:, None] * np.cos(x) + noise), 3)
+    0.01
+    """
+    power = np.abs(np.fft.fftn(field)) ** 2
+    axes = [np.abs(np.fft.fftfreq(n)) for n in field.shape]
+    farthest = np.max(np.meshgrid(*axes, indexing="ij"), axis=0)
+    outer, middle = (power[(farthest > low) & (farthest <= high)] for low, high in ((0.45, 0.5), (0.4, 0.45)))
+    if not outer.size or not middle.size or middle.mean() > FLATNESS * outer.mean():
+        return 0.0
+    return float((outer.mean() / field.size) ** 0.5)
+
+
+def choose_modes(field: np.ndarray, count: int | None, floor: float = 0.0) -> tuple[Modes, float]:
+    """The largest modes of a field, and the share of its root mean square that lies outside of them.
+
+    Without a ``count`` there are as many as leave `SHARE` outside: a stage soon learns what lies in its
+    modes, and hardly what does not. Modes that noise of standard deviation ``floor`` may explain are left
+    out.
+    """
+    modes = largest_modes(field)
+    size = float(np.sqrt(np.mean(field**2)))
+    own = ~np.any(2 * np.abs(modes.wavenumbers) % np.array(field.shape), axis=1)  # constant, or alternating
+    power = modes.amplitudes**2 * np.where(own, 1.0, 0.5)
+    outside = np.sqrt(np.append(np.cumsum(power[::-1])[::-1], 0.0)) / max(size, 1e-300)
+    if count is None:
+        count = max(1, int(np.argmax(outside <= SHARE)))
+        if floor > 0:
+            count = min(count, max(1, int((modes.amplitudes > 6 * floor / field.size**0.5).sum())))
+    count = min(count, len(modes.amplitudes))
+    return Modes(*(part[:count] for part in modes)), float(outside[count])
+
+
+def start(
+    network: SpectralNetwork, modes: Modes, goal: torch.Tensor, generator: np.random.Generator, kind: str
+) -> torch.Tensor:
+    """Parameters to begin with.
+
+    ``"coherent"``: every unit sums up the same field, the modes as they are in the goal, in a strength of its
+    own so small that tanh hardly bends it; the output weights are then the least-squares solution, so that
+    the search begins near the truncated Fourier series. ``"scattered"``: Xavier's weights times amplitudes
+    (Algorithm 1 of the paper), as strong as tanh can use: units differ from place to place, whereby the tanh
+    layers make waves that are not among the modes.
+    """
+    weights = modes.amplitudes * np.exp(1j * modes.phases)
+    shape = (network.hidden[0], 1 if kind == "coherent" else len(weights))
+    weights = generator.standard_normal(shape) * weights
+    strength = COHERENT if kind == "coherent" else SCATTERED
+    weights *= strength / max(np.sqrt(np.mean(np.sum(np.abs(weights) ** 2, axis=1) / 2)), 1e-300)
+    first = torch.view_as_real(torch.from_numpy(weights)).reshape(-1).to(goal.device)
+    row = network.initial(first, generator)
+    if kind == "coherent":
+        basis = network.basis(row)
+        basis = torch.cat([basis, torch.ones_like(basis[:1])])
+        gram, right = (basis @ basis.T).cpu().numpy(), (basis @ goal).cpu().numpy()
+        solved = np.linalg.lstsq(gram, right, rcond=1e-13)[0]
+        row[-len(solved) :] = torch.from_numpy(solved).to(row.device)
+    return row
+
+
+def fit_waves(
+    goal: np.ndarray, lattice: Lattice, hidden: tuple[int, ...], generator: np.random.Generator, *,
+    features: int | None = None, kind: str = "auto", floor: float = 0.0, tolerance: float = 0.0,
+    max_iter: int = 3000, patience: int = 100, device: str = "cpu", callback: Callable | None = None,
+) -> tuple[WaveNetwork, Minimum]:  # fmt: skip
+    """Fit one network to ``goal``, of root mean square 1, on a lattice.
+
+    Parameters
+    ----------
+    goal
+        ``lattice.shape``.
+    features
+        Number of waves, each with its cosine and sine; as many as needed unless given (`choose_modes`).
+    kind
+        Of `start`: ``"coherent"`` or ``"scattered"``; ``"auto"`` is coherent where less than 1e-3 lies
+        outside of the modes.
+    floor, tolerance
+        Standard deviation of noise in the goal; root mean square of the residue that is small enough.
+    max_iter, patience, callback
+        Of `gauss_newton`.
+
+    Returns
+    -------
+    WaveNetwork, Minimum
+        The latter's history is half of the mean square after each step; its evaluations are iterations of
+        conjugate gradients, its iterations are steps.
+    """
+    modes, outside = choose_modes(extend(goal, lattice), features, floor)
+    if kind == "auto":
+        kind = "coherent" if outside < COVERED else "scattered"
+    moved = modes.phases - modes.wavenumbers * lattice.base @ np.array(lattice.low)
+    modes = Modes(modes.wavenumbers, modes.amplitudes, moved)
+    transform = GridTransform(lattice, modes.wavenumbers, device)
+    network = SpectralNetwork(AbsorbedLayer(transform, hidden[0]), hidden)
+    wanted = torch.from_numpy(np.ascontiguousarray(goal.ravel())).to(device)
+    row = start(network, modes, wanted, generator, kind)
+    found = gauss_newton(
+        network, row, wanted, max_iter=max_iter, tolerance=tolerance, patience=patience, callback=callback
+    )
+    fitted = WaveNetwork(modes.wavenumbers * lattice.base, tuple(hidden))
+    history = 0.5 * found.history[:, 1] ** 2
+    row = found.row.cpu().numpy()
+    minimum = Minimum(row, history[-1], len(history) - 1, found.iterations, history, found.reason)
+    return fitted, minimum
