@@ -97,8 +97,8 @@ RUNS: dict[str, tuple] = {
     ),
     "ablations": (
         ablations,
-        {"resolution": 64, "flow": SMOOTH | {"cutoff": 20}, "features": 150, "variants": choices(), "seeds": 2,
-         "seed": 0},
+        {"resolution": 64, "flow": SMOOTH | {"cutoff": 20}, "features": 150, "variants": choices(),
+         "seeds": 2, "seed": 0},
     ),
     "plane": (plane_fits, {"points": 48, "variants": plane_variants(), "seeds": 2, "seed": 0}),
 }  # fmt: skip
