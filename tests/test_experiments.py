@@ -208,6 +208,7 @@ def test_every_function_has_a_slice():
         "curvature",
     }
     own |= {"fits", "classical"}
+    own |= {"flow_fits", "stage_limits", "ablations", "plane_fits"}
     assert {experiment.function.__name__ for experiment in REGISTRY.values()} == own | set(SLICES)
 
 

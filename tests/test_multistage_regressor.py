@@ -455,7 +455,7 @@ def foreign(path, fitted, kind):
             np.savez(file, values=np.zeros(3))
     else:
         changes = {
-            "format": {"format": 2}, "setting": {"parameters": told["parameters"] | {"colour": 1}},
+            "format": {"format": 99}, "setting": {"parameters": told["parameters"] | {"colour": 1}},
             "inputs": {"n_features_in_": 2}, "missing": {"stages": [*told["stages"], told["stages"][0]]},
             "size": {"stages": [told["stages"][0] | {"hidden": [9]}]},
             "first": {"stages": [told["stages"][0] | {"first": "exp"}]},
@@ -517,7 +517,7 @@ def test_a_damaged_byte_is_noticed_or_does_not_matter(tmp_path_factory, fitted, 
         ("validation_fraction", None, TypeError), ("tol", -1e-9, ValueError), ("tol", np.nan, ValueError),
         ("tol", "small", TypeError), ("tol", True, TypeError), ("initialization", "xavier", ValueError),
         ("optimizer", "bfgs", ValueError), ("activation", "tanh", ValueError), ("activation", 1, ValueError),
-        ("frequency", "fft", ValueError), ("device", "cuda", ValueError), ("random_state", "x", ValueError),
+        ("frequency", "fft", ValueError), ("device", "gpu", ValueError), ("random_state", "x", ValueError),
         ("random_state", -1, ValueError),
     ],
 )  # fmt: skip

@@ -97,7 +97,7 @@ def gauss_newton(
     """
     row, damping = start, DAMPING
     left, states = network.residual(row, goal)
-    size = _rms(left)
+    size = network.rms(left)
     if not np.isfinite(size):
         raise ValueError(f"start: the residual is not finite there, its root mean square is {size}")
     jacobian = network.linearize(row, states, dtype)
@@ -113,7 +113,7 @@ def gauss_newton(
         for part in SHORTER:
             trial = row + part * step
             trial_left, states = network.residual(trial, goal)
-            found = _rms(trial_left)
+            found = network.rms(trial_left)
             if found < size:
                 row, left, size = trial, trial_left, found
                 jacobian = network.linearize(row, states, dtype)
@@ -139,23 +139,25 @@ def _solve(
 ) -> tuple[torch.Tensor, float, int]:
     """Change that minimizes ``|J change + left / size|²/n + damping |change|²``, its rest, iterations."""
     rest = (-left / size).to(jacobian.dtype)
-    count = len(rest)
+    network = jacobian.network
+    count = network.count(len(rest))
     slope = jacobian.adjoint(rest) / count
     change, direction = torch.zeros_like(slope), slope.clone()
     square = first = float(slope @ slope)
     taken = 0
     while taken < most and square > FLAT * first:
         along = jacobian.forward(direction)
-        step = square / (float(along @ along) / count + damping * float(direction @ direction))
+        bent = float(network.total(along @ along)) / count
+        step = square / (bent + damping * float(direction @ direction))
         change += step * direction
         rest -= step * along
         taken += 1
-        if _rms(rest) < FORCING:
+        if network.rms(rest) < FORCING:
             break
         slope = jacobian.adjoint(rest) / count - damping * change
         before, square = square, float(slope @ slope)
         direction = slope + (square / before) * direction
-    return change, _rms(rest), max(taken, 1)
+    return change, network.rms(rest), max(taken, 1)
 
 
 def _ended(history: list[tuple[int, float]], patience: int) -> str:
@@ -165,7 +167,3 @@ def _ended(history: list[tuple[int, float]], patience: int) -> str:
     if len(history) > STEPS and size > NOTHING * history[-1 - STEPS][1]:
         return "round-off"
     return "slow" if earlier and size > HALF * earlier[-1] else ""
-
-
-def _rms(values: torch.Tensor) -> float:
-    return float(torch.linalg.vector_norm(values.double())) / len(values) ** 0.5

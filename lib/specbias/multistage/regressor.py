@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import time
 from os import PathLike
 
@@ -14,26 +13,20 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
-from specbias._checks import check_choice, check_count
-from specbias.multistage.minimizers import OPTIMIZERS, minimize
-from specbias.multistage.networks import FIRST, StageNetwork, check_hidden
+from specbias.multistage.minimizers import minimize
+from specbias.multistage.networks import StageNetwork
 from specbias.multistage.published import fit_published
 from specbias.multistage.saving import read, write
+from specbias.multistage.settings import check_parameters, find_grid
 from specbias.multistage.stages import Progress, Stage, Watch, rms, scale_factor
-from specbias.multistage.transforms import Lattice, find_lattice
-from specbias.multistage.waves import extend, fit_waves, is_periodic, noise_level
+from specbias.multistage.waves import extend, fit_waves, noise_level
 from specbias.spectra import dominant_wavenumber, sign_changes
-from specbias.spectra.scattered import METHODS
 
-INITIALIZATIONS = ("auto", "spectrum", "scale-factor", "plain")
-RECIPES = ("ours", "published")
-BOUNDARIES = ("auto", "periodic", "even")
 UNRESOLVED = 0.35  # share of sign changes between neighbours from which on a residue is not resolved
 WORSE = 0.9  # a stage must bring the held-out residue below so much of what it was
 HELD_OUT = 0.1  # share of the points held out where "auto" holds any
 NOISY = 1.2  # times the level of noise: a residue that is no larger is not fitted
 ROUNDED = 3e-17  # times a value: root mean square of what its rounding to float64 has cut off
-SMALLEST = 8  # points along each axis of a grid that has a spectrum
 HELD_OUT_FROM = 30  # points; of fewer none are held out
 
 
@@ -56,9 +49,9 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     initialization
-        ``"spectrum"`` or ``"scale-factor"`` as above; ``"auto"`` is spectrum for a complete regular grid in
-        two or more dimensions, else scale factor; ``"plain"``: every stage is a tanh network without a scale
-        factor.
+        ``"spectrum"`` or ``"scale-factor"`` as above; ``"auto"`` is spectrum for a periodic field in two or
+        more dimensions on a regular grid that resolves it, else scale factor; ``"plain"``: every stage is a
+        tanh network without a scale factor.
     stages
         At most so many.
     hidden
@@ -166,7 +159,7 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
         ValueError, TypeError
             For data that are not finite, shapes that do not fit, and parameters out of range.
         """
-        self._check_parameters()
+        check_parameters(self)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
         order = np.lexsort((y, *X.T[::-1]))  # sums round by order: so the one given makes no difference
         X, y = X[order], y[order].astype(np.float64)
@@ -174,7 +167,7 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
         self.center_ = low / 2 + high / 2
         self.halfwidth_ = np.where(high > low, high / 2 - low / 2, 1.0)
         generator = _generator(self.random_state)
-        self._lattice = self._find_grid(X, y)
+        self._lattice = find_grid(self, self._scaled(X, np.float64), y)
         self.initialization_ = self.initialization
         if self.initialization == "auto":
             self.initialization_ = "scale-factor" if self._lattice is None else "spectrum"
@@ -235,64 +228,6 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
             If it cannot be opened.
         """
         return read(cls, path)
-
-    def _check_parameters(self) -> None:
-        check_choice("initialization", self.initialization, INITIALIZATIONS)
-        check_choice("activation", self.activation, FIRST[1:])
-        check_choice("frequency", self.frequency, METHODS)
-        check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        check_choice("recipe", self.recipe, RECIPES)
-        check_choice("boundary", self.boundary, BOUNDARIES)
-        check_choice("device", self.device, ("auto", "cpu", "cuda"))
-        self._check_features()
-        for name in ("guard", "normalize"):
-            if not isinstance(getattr(self, name), (bool, np.bool_)):
-                raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
-        for name in ("stages", "max_iter", "history", "patience"):
-            check_count(name, getattr(self, name))
-        check_hidden(self.hidden)
-        if self.validation_fraction != "auto":
-            _check_number("validation_fraction", self.validation_fraction)
-            if not 0 <= self.validation_fraction < 0.9:
-                raise ValueError(f"validation_fraction must be in [0, 0.9), got {self.validation_fraction}")
-        _check_number("tol", self.tol)
-        if not self.tol >= 0:
-            raise ValueError(f"tol must be at least 0, got {self.tol}")
-
-    def _check_features(self) -> None:
-        if isinstance(self.features, str):
-            check_choice("features", self.features, ("auto",))
-            if self.recipe == "published" and self.initialization == "spectrum":
-                raise ValueError(
-                    "features must be given, one number or one for each stage, with recipe 'published'"
-                )
-            return
-        counts = self.features if np.ndim(self.features) else [self.features] * self.stages
-        for count in counts:
-            check_count("features", count)
-        if len(counts) < self.stages:
-            raise ValueError(f"features must be one for each of {self.stages} stages, got {len(counts)}")
-
-    def _find_grid(self, X: np.ndarray, y: np.ndarray) -> Lattice | None:
-        """The regular grid of scaled inputs, where a spectrum is asked for or, with "auto", is of use."""
-        wanted = self.initialization == "spectrum"
-        if not wanted and (self.initialization != "auto" or X.shape[1] < 2):
-            return None
-        lattice = find_lattice(self._scaled(X, np.float64))
-        if lattice is None or min(lattice.shape) < SMALLEST:
-            if wanted:
-                raise ValueError(
-                    "initialization='spectrum' needs points that fill a regular grid, of at least "
-                    f"{SMALLEST} along each axis; for others there is 'scale-factor'"
-                )
-            return None
-        if wanted and self.validation_fraction not in ("auto", 0):
-            raise ValueError("validation_fraction must be 0 or 'auto' with initialization='spectrum'")
-        even = self.boundary == "even" or (
-            self.boundary == "auto" and not is_periodic(y.reshape(lattice.shape))
-        )
-        sizes = tuple(2 * n - 2 for n in lattice.shape) if even else lattice.shape
-        return Lattice(lattice.low, lattice.step, lattice.shape, sizes)
 
     def _split(self, x: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Points to fit and points held out."""
@@ -423,11 +358,6 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
             f"{number + 1:5d}{stage.network.size:12d}{scale:>14}{stage.iterations:12d}  {stage.reason:10s}"
             f"{size:9.1e}{last:>11}", flush=True,
         )  # fmt: skip
-
-
-def _check_number(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
 
 
 def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:

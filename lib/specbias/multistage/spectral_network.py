@@ -30,6 +30,8 @@ class SpectralNetwork:
         `AbsorbedLayer` or `FeatureLayer`: what the units of the first hidden layer sum up.
     hidden
         Units of the hidden layers; the first must be those of ``layer``.
+    together
+        Where the points are shared among processes, the `Slab` that adds up what each finds of its own.
 
     Attributes
     ----------
@@ -46,12 +48,25 @@ class SpectralNetwork:
     61
     """
 
-    def __init__(self, layer, hidden: tuple[int, ...]):
-        self.layer, self.hidden = layer, tuple(hidden)
+    def __init__(self, layer, hidden: tuple[int, ...], together=None):
+        self.layer, self.hidden, self.together = layer, tuple(hidden), together
         self._shapes = [(self.hidden[0],)]
         for into, out in pairwise((*self.hidden, 1)):
             self._shapes += [(out, into), (out,)]
         self.size = layer.size + sum(int(np.prod(shape)) for shape in self._shapes)
+
+    def total(self, sums: torch.Tensor) -> torch.Tensor:
+        """Sums over the points of this process, summed over all of them."""
+        return sums if self.together is None else self.together.total(sums)
+
+    def count(self, here: int) -> int:
+        """How many points there are in all, of which so many are here."""
+        return here if self.together is None else self.together.points
+
+    def rms(self, values: torch.Tensor) -> float:
+        """Root mean square over all points."""
+        wide = values.double()
+        return float((self.total(wide @ wide) / self.count(len(values))) ** 0.5)
 
     def split(self, row: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Views of the layer's parameters, and of ``bias, weights, bias, ...`` of the tanh layers."""
@@ -98,9 +113,10 @@ class SpectralNetwork:
         """
         part, tail = self.split(row)
         values = self.layer.values(part)
-        count, total = values.shape[1], 0.0
+        count, total = self.count(values.shape[1]), 0.0
         if power != 2:  # the slope needs the norm, hence a pass of its own
-            total = float(torch.linalg.vector_norm(self.predict(row) - goal, power)) / count ** (1 / power)
+            norm = torch.linalg.vector_norm(self.predict(row) - goal, power)
+            total = float(self.total(norm**power) / count) ** (1 / power)
 
         def one(block: slice) -> tuple[float, list[torch.Tensor]]:
             states, out = self._pass(values[:, block], tail)
@@ -114,9 +130,9 @@ class SpectralNetwork:
 
         found = in_blocks(one, values)
         if power == 2:
-            total = 0.5 * sum(square for square, _ in found) / count
-        gradient = _sums([parts for _, parts in found])
-        return total, torch.cat([self.layer.gradient(part, values), *gradient])
+            total = 0.5 * float(self.total(values.new_tensor(sum(square for square, _ in found)))) / count
+        gradient = self.total(torch.cat(_sums([parts for _, parts in found])))
+        return total, torch.cat([self.layer.gradient(part, values), gradient])
 
     def residual(self, row: torch.Tensor, goal: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Output minus ``goal``, ``(n,)``, and the values of the hidden layers, ``(units, n)`` each."""
@@ -182,7 +198,7 @@ class Linearization:
         self.states = [state.to(dtype) for state in states]
         self.slopes = [1 - state**2 for state in self.states]
         self.count = self.states[0].shape[1]
-        squares = self._squares() / self.count
+        squares = self._squares() / network.count(self.count)
         self.scale = (1 / torch.sqrt(squares.clamp(min=LEAST * float(squares.max())))).to(dtype)
 
     def forward(self, change: torch.Tensor) -> torch.Tensor:
@@ -210,8 +226,8 @@ class Linearization:
             first[:, block], gradient = self.network._back(values[block], *self._of(block), self.tail)
             return gradient
 
-        gradient = _sums(in_blocks(one, first))
-        return torch.cat([self.network.layer.gradient(None, first), *gradient]) * self.scale
+        gradient = self.network.total(torch.cat(_sums(in_blocks(one, first))))
+        return torch.cat([self.network.layer.gradient(None, first), gradient]) * self.scale
 
     def _of(self, block: slice) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         return [one[:, block] for one in self.states], [one[:, block] for one in self.slopes]
@@ -229,9 +245,10 @@ class Linearization:
                 back = (self.tail[2 * layer - 1].T @ back) * slopes[layer - 1]
             return [*found, (back**2).sum(dim=1)][::-1]
 
-        found = _sums(in_blocks(one, self.states[0]))
-        each_unit = self.network.layer.size // len(found[0])
-        return torch.cat([(found[0] / 2).repeat_interleave(each_unit), *found])
+        found = self.network.total(torch.cat(_sums(in_blocks(one, self.states[0]))))
+        units = len(self.states[0])
+        each_unit = self.network.layer.size // units
+        return torch.cat([(found[:units] / 2).repeat_interleave(each_unit), found])
 
 
 def in_blocks(task: Callable[[slice], object], values: torch.Tensor) -> list:

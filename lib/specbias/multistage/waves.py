@@ -129,15 +129,17 @@ def _synthesize_extended(weights: np.ndarray, lattice: Lattice, waves: np.ndarra
     ).sum(axis=1)
     angle = 8 * np.arctan(np.longdouble(1)) * (turn - np.rint(turn))
     spectrum = weights * (np.cos(angle) + 1j * np.sin(angle))
-    full = np.zeros((len(weights), int(np.prod(lattice.sizes))), np.clongdouble)
-    sizes = np.array(lattice.sizes)
-    for sign, part in ((1, spectrum), (-1, spectrum.conj())):
-        at = np.ravel_multi_index(tuple((sign * waves % sizes).T), lattice.sizes)
-        np.add.at(full, (slice(None), at), part / 2)
-    half = full.reshape(len(weights), *lattice.sizes)[..., : lattice.sizes[-1] // 2 + 1]
-    axes = tuple(range(1, half.ndim))
-    field = scipy.fft.irfftn(half, lattice.sizes, axes=axes, norm="forward")
-    return field[(slice(None), *(slice(n) for n in lattice.shape))].reshape(len(weights), -1)
+    sizes, axes = np.array(lattice.sizes), tuple(range(len(lattice.sizes)))
+    places = [np.ravel_multi_index(tuple((sign * waves % sizes).T), lattice.sizes) for sign in (1, -1)]
+    values = np.empty((len(weights), int(np.prod(lattice.shape))), np.longdouble)
+    for row, part in zip(values, spectrum, strict=True):  # one by one: a plane of these is large
+        full = np.zeros(int(np.prod(sizes)), np.clongdouble)
+        np.add.at(full, places[0], part / 2)
+        np.add.at(full, places[1], part.conj() / 2)
+        half = full.reshape(lattice.sizes)[..., : sizes[-1] // 2 + 1]
+        field = scipy.fft.irfftn(half, lattice.sizes, axes=axes, norm="forward")
+        row[:] = field[tuple(slice(n) for n in lattice.shape)].ravel()
+    return values
 
 
 def extend(field: np.ndarray, lattice: Lattice) -> np.ndarray:
@@ -203,6 +205,17 @@ def choose_modes(field: np.ndarray, count: int | None, floor: float = 0.0) -> tu
             count = min(count, max(1, int((modes.amplitudes > 6 * floor / field.size**0.5).sum())))
     count = min(count, len(modes.amplitudes))
     return Modes(*(part[:count] for part in modes)), float(outside[count])
+
+
+def is_resolved(field: np.ndarray) -> bool:
+    """Whether at most half of the grid's modes are enough for a field; noise does not count.
+
+    The largest of a field that is not resolved are no better founded than those that they look like.
+    """
+    if not np.ptp(field):
+        return False
+    modes, _ = choose_modes(field, None, noise_level(field))
+    return 4 * len(modes.amplitudes) <= field.size
 
 
 def start(

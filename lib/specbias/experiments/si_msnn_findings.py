@@ -1,0 +1,141 @@
+"""What the runs of the chapter on spectrum-informed networks say of each claim: in words, and a verdict.
+
+Every criterion is written in its function. Sizes of residues are root mean squares (of the flow) or largest
+values (of the plane function), by those of the target; medians are over random starts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from specbias.experiments.findings import Finding, graded
+from specbias.experiments.si_msnn import COUNTS, FINER, OURS, SINGLE
+
+SCALE_FACTOR, SPECTRUM = "scale factor", "spectrum"
+
+
+def made(run: xr.Dataset, variant: str, key: str = "rms") -> np.ndarray:
+    """Values of one variant after each stage that was made."""
+    return run[key].sel(variant=variant).dropna("stage").values
+
+
+def last(run: xr.Dataset, variant: str, key: str) -> float:
+    """Value after the last stage of a variant; of several seeds the median."""
+    values = run[key].sel(variant=variant)
+    if "seed" not in values.dims:
+        return float(values.dropna("stage")[-1])
+    return float(np.median([values.sel(seed=seed).dropna("stage")[-1] for seed in values.seed]))
+
+
+def words(value: float) -> str:
+    """A size as ``3e-8``.
+
+    >>> words(2.9e-8)
+    '3e-8'
+    """
+    digits, power = f"{value:.0e}".split("e")
+    return f"{digits}e{int(power)}"
+
+
+def best(run: xr.Dataset, kind: str, key: str) -> tuple[str, float]:
+    """Of the variants whose names begin with ``kind``, the one that ends lowest."""
+    found = {name: last(run, name, key) for name in run.variant.values if name.startswith(kind)}
+    name = min(found, key=found.get)
+    return name, found[name]
+
+
+def scale_factor(run: xr.Dataset) -> Finding:
+    """SI1: three stages with the scale factor leave at most 1e-6, but more than 1e-10, on the points.
+
+    Two conditions: by Adam; by our search.
+    """
+    sizes = {name: last(run, name, "largest") for name in run.variant.values if name.startswith(SCALE_FACTOR)}
+    told = ", ".join(f"{name.split(', ')[1]} {words(size)}" for name, size in sizes.items())
+    return Finding(f"largest residue: {told}", graded(*(1e-10 < size <= 1e-6 for size in sizes.values())))
+
+
+def spectrum(run: xr.Dataset) -> Finding:
+    """SI2: the spectrum leaves at most 1e-12 on the points; and less than the scale factor between them."""
+    on = best(run, SPECTRUM, "largest")[1]
+    between = best(run, SPECTRUM, "between")[1]
+    rival = best(run, SCALE_FACTOR, "between")[1]
+    told = f"on the points {words(on)}; between them {words(between)}, scale factor {words(rival)}"
+    return Finding(told, graded(on <= 1e-12, between < rival))
+
+
+def machine_precision(run: xr.Dataset) -> Finding:
+    """SI3: the residue on the grid is at most 1e-15, with modes as needed; with the paper's counts."""
+    sizes = {name: last(run, name, "rms") for name in (OURS, COUNTS)}
+    told = ", ".join(f"{name} {words(size)}" for name, size in sizes.items())
+    return Finding(
+        f"rms on the grid: {told}; between the points of a finer grid {words(last(run, FINER, 'between'))}",
+        graded(*(size <= 1e-15 for size in sizes.values())),
+    )
+
+
+def every_stage(run: xr.Dataset) -> Finding:
+    """SI4: each stage leaves less than a fifth of what was there; at higher wavenumbers than the target's.
+
+    With the paper's counts; a wavenumber is the mean of a residue's, by its power.
+    """
+    sizes = np.append(1.0, made(run, COUNTS))
+    power = run.left_energy.sel(variant=COUNTS).values[: len(sizes)]
+    means = (power * run.bin.values).sum(axis=1) / power.sum(axis=1)
+    told = " → ".join(f"{words(size)} (k {mean:.0f})" for size, mean in zip(sizes, means, strict=True))
+    return Finding(told, graded((sizes[1:] < sizes[:-1] / 5).all(), (means[1:] > 2 * means[0]).all()))
+
+
+def matched(run: xr.Dataset, variant: str) -> float:
+    """Largest wavenumber up to which the stages' sum has E(k) within a tenth of the target's."""
+    stages = len(made(run, variant))
+    reached = run.reached.sel(variant=variant).values[stages]
+    present = run.energy.values > 1e-30 * run.energy.values.max()
+    wrong = present & (np.abs(reached - run.energy.values) > 0.1 * run.energy.values)
+    return float(run.bin.values[wrong.argmax()] if wrong.any() else run.bin.values[present][-1])
+
+
+def power_spectrum(run: xr.Dataset) -> Finding:
+    """SI5: stages match E(k) to higher wavenumbers than a single one with as many modes in its layer."""
+    one, several = matched(run, SINGLE), matched(run, COUNTS)
+    ours = matched(run, OURS)
+    told = f"E(k) within 10 % up to k = {one:.0f} by one stage, {several:.0f} by stages, {ours:.0f} ours"
+    return Finding(told, graded(several > one))
+
+
+def rates(run: xr.Dataset, variant: str) -> tuple[float, float]:
+    """Powers of ten that a fit falls in the first and in the last quarter of its iterations."""
+    at, size = joined(run, variant)
+    logs = np.interp(np.linspace(0, at[-1], 5), at, np.log10(size))
+    return float(logs[0] - logs[1]), float(logs[3] - logs[4])
+
+
+def joined(run: xr.Dataset, variant: str) -> tuple[np.ndarray, np.ndarray]:
+    """Iterations counted through all stages, and the size of the residue, never larger than it was."""
+    at, size, offset = [], [], 0.0
+    for stage in range(len(made(run, variant))):
+        one = run.sel(variant=variant).isel(stage=stage)
+        steps = one.iteration.dropna("record").values
+        at.append(steps + offset)
+        size.append(one["size"].dropna("record").values)
+        offset += steps[-1]
+    return np.concatenate(at), np.minimum.accumulate(np.concatenate(size))
+
+
+def convergence(run: xr.Dataset) -> Finding:
+    """SI6: a single stage falls in its last quarter by less than a fifth of the powers of ten of its first;
+    stages by more than a fifth, and end lower.
+    """
+    (first, end), (early, late) = rates(run, SINGLE), rates(run, COUNTS)
+    lower = last(run, COUNTS, "rms") < last(run, SINGLE, "rms")
+    told = (
+        f"powers of ten in the first and last quarter: one stage {first:.1f} and {end:.1f}, "
+        f"stages {early:.1f} and {late:.1f}"
+    )
+    return Finding(told, graded(end < first / 5, late > early / 5 and lower))
+
+
+def limit_exponent(run: xr.Dataset, flow: str, search: str) -> float:
+    """How many times less than the share outside of its modes a stage leaves: the median, where any is."""
+    ratio = run["size"].sel(flow=flow, search=search).median("seed") / run.outside.sel(flow=flow)
+    return float(1 / ratio.where(run.outside.sel(flow=flow) > 1e-12).median())

@@ -1,0 +1,193 @@
+"""The runs of the chapter on spectrum-informed networks, its verdicts, and slices of the recordings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from specbias.experiments import REGISTRY
+from specbias.experiments import si_msnn as settings
+from specbias.experiments import si_msnn_findings as findings
+from specbias.experiments import si_msnn_fits as fits
+from specbias.multistage import MultistageRegressor
+from specbias.recorded import results_folder
+from specbias.turbulence import decaying_turbulence, resample
+
+RUNS = {name: one for name, one in REGISTRY.items() if name.startswith("si-msnn/")}
+FLOW = {"reynolds": 500.0, "moment": 0.5, "spectrum": "smooth", "peak": 2.0, "flow_seed": 3}
+SMALL = {"hidden": (6, 6), "max_iter": 60}
+
+
+@pytest.fixture(scope="module")
+def flow() -> xr.Dataset:
+    variants = {
+        settings.OURS: SMALL | {"stages": 2},
+        settings.FINER: SMALL | {"stages": 2, "oversampling": 2},
+        settings.COUNTS: SMALL | {"stages": 2, "features": [10, 30], "guard": False},
+        settings.SINGLE: SMALL | {"stages": 1, "features": 30},
+    }
+    return fits.flow_fits(resolution=24, **FLOW, variants=variants, seed=1, progress=False)
+
+
+def test_a_fit_of_the_flow_tells_what_the_regressor_does(flow):
+    field = decaying_turbulence(24, 500.0, 0.5, seed=3, spectrum="smooth", peak=2.0).streamfunction.values
+    axis = 2 * np.pi * np.arange(24) / 24
+    x = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+    model = MultistageRegressor(
+        **SMALL, initialization="spectrum", stages=1, features=30, random_state=1
+    ).fit(x, field.ravel())
+    left = field.ravel() - model.predict(x)
+    one = flow.sel(variant=settings.SINGLE)
+    rms = np.sqrt(np.mean(left**2)) / field.std()
+    np.testing.assert_allclose(one.rms[0], rms, rtol=1e-6)
+    np.testing.assert_allclose(one.predicted, rms, rtol=1e-9)
+    np.testing.assert_allclose(one.largest[0], np.abs(left).max() / field.std(), rtol=1e-6)
+    half = 2 * np.pi * np.arange(48) / 48
+    fine = np.stack(np.meshgrid(half, half, indexing="ij"), axis=-1).reshape(-1, 2)
+    error = model.predict(fine) - resample(field, 48).ravel()
+    np.testing.assert_allclose(one.between[0], np.sqrt(np.mean(error**2)) / field.std(), rtol=1e-6)
+    assert one.modes[0] == 30 and one.parameters[0] == 30 * 2 * 6 + 6 + 42 + 7
+    assert np.isnan(one.rms[1]) and np.isnan(one.residue[2]).all()
+
+
+def test_energies_are_parsevals(flow):
+    """E(k) sums to the mean square; the target's is that of its residue before any stage."""
+    size = flow.attrs["target_rms"]
+    np.testing.assert_allclose(flow.energy.sum(), size**2, rtol=1e-9)
+    left = flow.left_energy.sel(variant=settings.COUNTS)
+    np.testing.assert_allclose(left[0], flow.energy, atol=1e-18)
+    np.testing.assert_allclose(
+        left[1].sum(), (size * flow.rms.sel(variant=settings.COUNTS)[0]) ** 2, rtol=1e-5
+    )
+    assert float(np.abs(flow.reached.sel(variant=settings.OURS)[0]).max()) < 1e-25
+
+
+def test_searches_begin_where_the_stage_before_ended(flow):
+    for name in (settings.OURS, settings.COUNTS):
+        one = flow.sel(variant=name)
+        if np.isnan(one.rms[1]):
+            continue
+        first = one["size"][0].dropna("record").values
+        np.testing.assert_allclose(first[-1], one.rms[0], rtol=1e-5)
+
+
+def test_truncation_is_what_numpy_leaves_out():
+    field = np.random.default_rng(0).standard_normal((9, 9))
+    field -= field.mean()
+    counts, outside = fits.truncation(field)
+    spectrum = np.fft.fft2(field)
+    order = np.argsort(-np.abs(spectrum).ravel())
+    for count, left in zip(counts[:-1], outside[:-1], strict=True):
+        kept = spectrum.ravel().copy()
+        kept[order[2 * count :]] = 0  # a mode and its conjugate; the mean is 0
+        error = field - np.fft.ifft2(kept.reshape(9, 9)).real
+        np.testing.assert_allclose(left, error.std() / field.std(), rtol=1e-9)
+
+
+def test_every_variant_is_one_that_the_regressor_takes():
+    for variants in (settings.flow_variants(128, 3), settings.plane_variants()):
+        for variant in variants.values():
+            MultistageRegressor(**{k: v for k, v in variant.items() if k != "oversampling"})
+
+
+def test_counts_follow_the_grid():
+    assert settings.counts_for(512) == list(settings.PAPER_COUNTS)
+    assert settings.counts_for(128) == [85, 625, 625, 625]
+
+
+def staged(**sizes) -> xr.Dataset:
+    """A run of which only what is left after each stage is known."""
+    names = [settings.OURS, settings.FINER, settings.COUNTS, settings.SINGLE]
+    rows = np.full((4, 3), np.nan)
+    for name, values in sizes.items():
+        rows[["ours", "finer", "counts", "single"].index(name), : len(values)] = values
+    return xr.Dataset(
+        {"rms": (("variant", "stage"), rows), "between": (("variant", "stage"), rows)}, {"variant": names}
+    )
+
+
+def test_verdicts_on_machine_precision():
+    both = staged(ours=[1e-9, 1e-16], finer=[1e-16], counts=[1e-3, 1e-9, 9e-16], single=[1e-3])
+    assert findings.machine_precision(both).verdict == "reproduced"
+    one = staged(ours=[1e-9, 1e-16], finer=[1e-16], counts=[1e-3, 1e-9], single=[1e-3])
+    assert findings.machine_precision(one).verdict == "partly"
+
+
+def test_rates_and_convergence():
+    run = staged(ours=[1e-16], finer=[1e-16], counts=[1e-4, 1e-8], single=[1e-5])
+    iteration, size = (np.full((4, 3, 101), np.nan) for _ in range(2))
+    steps = np.linspace(0, 100, 101)
+    for stage in range(2):  # a steady factor of ten every 25 iterations
+        iteration[2, stage], size[2, stage] = steps, 10.0 ** (-4 * stage - steps / 25)
+    iteration[3, 0], size[3, 0] = steps, 10.0 ** -np.minimum(steps / 5, 5 + steps / 1e4)
+    run = run.assign(
+        iteration=(("variant", "stage", "record"), iteration), size=(("variant", "stage", "record"), size)
+    )
+    np.testing.assert_allclose(findings.rates(run, settings.COUNTS), (2, 2), atol=1e-9)
+    assert findings.convergence(run).verdict == "reproduced"
+
+
+def test_limits_and_choices_of_small_stages():
+    run = fits.stage_limits(
+        resolution=16, flows={"smooth": {"spectrum": "smooth", "peak": 2.0, "time": 0.2}}, features=[5, 40],
+        searches=settings.searches(10, 10), seeds=1, seed=0, progress=False,
+    )  # fmt: skip
+    assert np.isfinite(run["size"]).all() and (run.outside.values[0, 0] > run.outside.values[0, 1])
+    coherent = run["size"].sel(search="Gauss–Newton, coherent", features=5).values
+    assert (coherent <= 1.05 * run.outside.sel(features=5).values[:, None]).all()  # it begins at the series
+    tried = fits.ablations(
+        resolution=16, flow=settings.SMOOTH | {"time": 0.2}, features=10, variants=settings.choices(5),
+        seeds=1, seed=0, progress=False,
+    )  # fmt: skip
+    assert (tried["size"] <= tried.largest).all() and np.isfinite(tried.largest).all()
+
+
+def test_the_plane_and_chebyshev():
+    run = fits.plane_fits(
+        points=12, variants=settings.plane_variants(5, 5, (4, 9)), seeds=1, seed=0, progress=False
+    )
+    assert run.chebyshev.min() < 1e-14 < run.chebyshev.max()
+    assert np.isfinite(run.largest.isel(stage=0)).all()
+    x, y = run.x.values[3], run.y.values[7]
+    value = (np.sin(2 * x + 1) - 0.5 * x) * (1 - y**2)
+    np.testing.assert_allclose(run.residue[0, 0].sel(x=x, y=y), value, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(RUNS))
+def test_slices_of_the_recordings(name):
+    path = results_folder() / f"{name}.nc"
+    if not path.exists():
+        pytest.skip("not recorded")
+    with xr.open_dataset(path) as file:
+        run = file.load()
+    parameters = RUNS[name].parameters
+    if name == "si-msnn/plane":
+        far = np.random.default_rng(12345).uniform(-1, 1, (4000, 2))
+        np.testing.assert_allclose(run.chebyshev[0], fits._chebyshev(4, far), rtol=1e-6)
+        np.testing.assert_allclose(
+            run.residue[0, 0].values.ravel(),
+            fits.plane(fits.square(parameters["points"], -1, 1, closed=True)), rtol=1e-6,
+        )  # fmt: skip
+    elif name == "si-msnn/limits":
+        one = decaying_turbulence(parameters["resolution"], **parameters["flows"]["smooth"]).streamfunction
+        counts, outside = fits.truncation(one.values)
+        at = np.interp(600, counts, np.log(outside))
+        np.testing.assert_allclose(np.log(run.outside.sel(flow="smooth", features=600)), at, atol=0.2)
+    elif name == "si-msnn/flow":
+        np.testing.assert_allclose(run.energy.sum(), run.attrs["target_rms"] ** 2, rtol=1e-9)
+        left = run.left_energy.sel(variant=settings.COUNTS)[1].sum()
+        np.testing.assert_allclose(
+            left**0.5 / run.attrs["target_rms"], run.rms.sel(variant=settings.COUNTS)[0], rtol=1e-3
+        )
+    else:
+        small = fits.ablations(
+            **{
+                **parameters,
+                "variants": {"one": dict(parameters["variants"]["waves fixed, L2 norm, L-BFGS"])},
+                "seeds": 1,
+            },
+            progress=False,
+        )
+        ratio = small["size"].values[0, 0] / run["size"].sel(variant="waves fixed, L2 norm, L-BFGS").values[0]
+        assert 0.5 < ratio < 2  # the same search, though round-off may lead it elsewhere
