@@ -36,7 +36,7 @@ def flow_variants(
     }
 
 
-def searches(gauss_newton: int = 300, l_bfgs: int = 200) -> Variants:
+def searches(gauss_newton: int = 200, l_bfgs: int = 150) -> Variants:
     """Searches and starts whose limits are compared; an iteration of either takes two transforms or so."""
     return {
         "Gauss–Newton, coherent": {"optimizer": "gauss-newton", "kind": "coherent", "max_iter": gauss_newton},
@@ -49,7 +49,7 @@ def searches(gauss_newton: int = 300, l_bfgs: int = 200) -> Variants:
     }
 
 
-def choices(iterations: int = 1000) -> Variants:
+def choices(iterations: int = 600) -> Variants:
     """The published stage, and one change at a time."""
     base = {"train": ["W", "b", "B"], "power": 10, "optimizer": "adam", "max_iter": iterations}
     return {
@@ -64,7 +64,7 @@ def choices(iterations: int = 1000) -> Variants:
 
 
 def plane_variants(
-    iterations: int = 2000, our_iterations: int = 2000, features: Sequence[int] = (40, 200)
+    iterations: int = 1500, our_iterations: int = 1500, features: Sequence[int] = (40, 200)
 ) -> Variants:
     """The scale factor against the spectrum, as published and by our searches."""
     base = {"stages": 3, "validation_fraction": 0}
@@ -100,5 +100,5 @@ RUNS: dict[str, tuple] = {
         {"resolution": 64, "flow": SMOOTH | {"cutoff": 20}, "features": 150, "variants": choices(),
          "seeds": 2, "seed": 0},
     ),
-    "plane": (plane_fits, {"points": 48, "variants": plane_variants(), "seeds": 2, "seed": 0}),
+    "plane": (plane_fits, {"points": 40, "variants": plane_variants(), "seeds": 2, "seed": 0}),
 }  # fmt: skip

@@ -55,8 +55,8 @@ def flow_fits(
     -------
     xarray.Dataset
         Relative to the root mean square of the target, over ``(variant, stage)``, nan where there is none:
-        ``rms`` and ``largest`` of the residue on the fitted points, ``between`` (rms of the error on a grid
-        twice as fine as the fitted one); ``modes``, ``parameters``, ``iterations``, ``seconds``; ``predicted
+        ``rms`` and ``largest`` of the residue on the fitted points, ``between`` (rms of the error half-way
+        between them along both axes); ``modes``, ``parameters``, ``iterations``, ``seconds``; ``predicted
         (variant)``, rms of the target minus ``predict``, all in float64. ``iteration`` and ``size (variant,
         stage, record)``: the search. ``field (x, y)``; ``residue (variant, left, x, y)``, thinned out;
         ``energy (bin)``, ``reached`` and ``left_energy (variant, left, bin)``: E(k) of the target, of the
@@ -83,8 +83,8 @@ def flow_fits(
             **{"initialization": "spectrum", **variant}, random_state=seed, device=device
         ).fit(x, y.ravel())
         left = model.staged_residues(x, y.ravel())
-        twice = square(2 * finer * resolution)
-        far = model.staged_residues(twice, resample(field, 2 * finer * resolution).ravel())
+        between = resample(field, 2 * finer * resolution)[1::2, 1::2]
+        far = model.staged_residues(x + np.pi / (finer * resolution), between.ravel())
         predicted[row] = _rms(y.ravel() - model.predict(x)) / size
         for number, (stage, after, further) in enumerate(zip(model.stages_, left[1:], far[1:], strict=True)):
             told = (

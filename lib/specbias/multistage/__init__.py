@@ -10,12 +10,14 @@ from specbias.multistage.networks import StageNetwork
 from specbias.multistage.quasi_newton import Minimum, self_scaled_bfgs
 from specbias.multistage.regressor import MultistageRegressor
 from specbias.multistage.stages import Stage, scale_factor
+from specbias.multistage.waves import WaveNetwork
 
 __all__ = [
     "Minimum",
     "MultistageRegressor",
     "Stage",
     "StageNetwork",
+    "WaveNetwork",
     "minimize",
     "scale_factor",
     "self_scaled_bfgs",

@@ -24,7 +24,7 @@ DAMPING, LESS, MORE = 1e-4, 0.1, 5.0  # at the start; and factors after a step t
 REFUSED = 10.0, 1e-5  # factor, and least damping, after a step that made the residual larger
 SHORTER = (1.0, 0.25, 1 / 16)  # of a step, until the residual is smaller
 FLAT = 1e-6  # of the squared gradient at the start of a step: below it single precision has no more to say
-HALF, STEPS, NOTHING = 0.5, 8, 0.95  # see `patience`
+HALF, STEPS, NOTHING = 0.5, 8, 0.995  # see `patience`
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ COHERENT, SCATTERED = (
     0.002,
     0.4,
 )  # root mean square of what the first hidden layer's units sum up, at the start
-COVERED = 1e-3  # share outside of the modes from which on the start must help to make the missing ones
 BLOCK = 4096  # points that pass the tanh layers together in extended precision
 FLATNESS = 1.2  # noise has the same power in the shortest waves and in those a tenth longer; signals fall
 STARTS = ("auto", "coherent", "scattered")
@@ -259,8 +258,8 @@ def fit_waves(
     features
         Number of waves, each with its cosine and sine; as many as needed unless given (`choose_modes`).
     kind
-        Of `start`: ``"coherent"`` or ``"scattered"``; ``"auto"`` is coherent where less than 1e-3 lies
-        outside of the modes.
+        Of `start`: ``"coherent"`` or ``"scattered"``; ``"auto"`` is coherent where there are as many modes as
+        needed.
     floor, tolerance
         Standard deviation of noise in the goal; root mean square of the residue that is small enough.
     max_iter, patience, callback
@@ -272,9 +271,9 @@ def fit_waves(
         The latter's history is half of the mean square after each step; its evaluations are iterations of
         conjugate gradients, its iterations are steps.
     """
-    modes, outside = choose_modes(extend(goal, lattice), features, floor)
+    modes, _ = choose_modes(extend(goal, lattice), features, floor)
     if kind == "auto":
-        kind = "coherent" if outside < COVERED else "scattered"
+        kind = "coherent" if features is None else "scattered"
     moved = modes.phases - modes.wavenumbers * lattice.base @ np.array(lattice.low)
     modes = Modes(modes.wavenumbers, modes.amplitudes, moved)
     transform = GridTransform(lattice, modes.wavenumbers, device)
