@@ -59,6 +59,7 @@ def flow_fits(
         between them along both axes); ``modes``, ``parameters``, ``iterations``, ``seconds``; ``predicted
         (variant)``, rms of the target minus ``predict``, all in float64. ``iteration`` and ``size (variant,
         stage, record)``: the search. ``field (x, y)``; ``residue (variant, left, x, y)``, thinned out;
+        ``spectrum (variant, left, kx, ky)``: magnitudes of the residue's Fourier coefficients, pooled;
         ``energy (bin)``, ``reached`` and ``left_energy (variant, left, bin)``: E(k) of the target, of the
         stages' sum, of the residue. ``truncated (count)``: rms that a Fourier series leaves, by its modes.
     """
@@ -73,6 +74,7 @@ def flow_fits(
     thin = max(1, resolution // SHOWN)
     shown = field[::thin, ::thin]
     residues = np.full((len(names), tallest + 1, *shown.shape), np.nan, np.float32)
+    spectra = residues.copy()
     energies = np.full((2, len(names), tallest + 1, BINS), np.nan)
     predicted = np.full(len(names), np.nan)
     for row, name in enumerate(tqdm(names, unit="fit", disable=not progress)):
@@ -103,26 +105,53 @@ def flow_fits(
         for number, values in enumerate(left):
             plane = values.reshape(y.shape)[::finer, ::finer]
             residues[row, number] = plane[::thin, ::thin] / size
+            spectra[row, number] = pooled_spectrum(plane / size, thin)
             energies[0, row, number] = power_spectrum_radial(field - plane, BINS)[1]
             energies[1, row, number] = power_spectrum_radial(plane, BINS)[1]
     wavenumbers, energy = power_spectrum_radial(field, BINS)
     counts, truncated = truncation(field)
     over = ("variant", "stage", "record")
     axis = flow.x.values[::thin]
+    waves = thin * (np.arange(len(axis)) - len(axis) // 2) + (thin - 1) / 2
     return xr.Dataset(
         {key: (over[: values.ndim], values) for key, values in data.items()}
         | {
             "predicted": ("variant", predicted),
             "field": (("x", "y"), (shown / size).astype(np.float32)),
             "residue": (("variant", "left", "x", "y"), residues),
+            "spectrum": (("variant", "left", "kx", "ky"), spectra),
             "energy": ("bin", energy),
             "reached": (("variant", "left", "bin"), energies[0]),
             "left_energy": (("variant", "left", "bin"), energies[1]),
             "truncated": ("count", truncated),
         },
-        {"variant": names, "x": axis, "y": axis, "bin": wavenumbers, "count": counts},
+        {
+            "variant": names,
+            "x": axis,
+            "y": axis,
+            "kx": waves,
+            "ky": waves,
+            "bin": wavenumbers,
+            "count": counts,
+        },
         {"target_rms": size, "steps": flow.attrs["steps"]},
     )
+
+
+def pooled_spectrum(field: np.ndarray, side: int) -> np.ndarray:
+    """Root mean square of the magnitudes of Fourier coefficients in squares of so many modes a side.
+
+    Wavenumber 0 stands in the middle.
+
+    Examples
+    --------
+    >>> pooled_spectrum(np.ones((4, 4)), 2).round(3).tolist()
+    [[0.0, 0.0], [0.0, 0.5]]
+    """
+    power = np.abs(np.fft.fftshift(np.fft.fft2(field)) / field.size) ** 2
+    rows, columns = (count // side for count in field.shape)
+    power = power[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    return np.sqrt(power.mean(axis=(1, 3)))
 
 
 def truncation(field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
