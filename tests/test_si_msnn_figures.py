@@ -11,7 +11,7 @@ import xarray as xr
 
 from specbias.experiments.si_msnn import COUNTS, FINER, OURS, SINGLE
 from specbias.interactive import scrubber
-from specbias.plots import INK, show
+from specbias.plots import show
 from specbias.plots import si_msnn as figures
 
 NAMES = (OURS, FINER, COUNTS, SINGLE)
@@ -38,6 +38,8 @@ def flow_run(names=NAMES, stages=STAGES, side=16) -> xr.Dataset:
     field = generator.standard_normal((side, side))
     residue = left[:, :, None, None] * generator.standard_normal((len(names), tallest + 1, side, side))
     residue[:, 0] = field
+    spectrum = np.abs(np.fft.fftshift(np.fft.fft2(residue), axes=(2, 3))) / side**2
+    waves = np.arange(side) - side // 2
     k = np.linspace(0.3, 40, 50)
     energy = np.where(np.arange(50) == 9, 0.0, k**-3.0)
     over = ("variant", "stage")
@@ -48,7 +50,7 @@ def flow_run(names=NAMES, stages=STAGES, side=16) -> xr.Dataset:
             "modes": (over, modes), "iteration": ((*over, "record"), record),
             "size": ((*over, "record"), np.where(np.isfinite(record), left[:, :-1, None], np.nan)),
             "field": (("x", "y"), field), "residue": (("variant", "left", "x", "y"), residue),
-            "energy": ("bin", energy),
+            "spectrum": (("variant", "left", "kx", "ky"), spectrum), "energy": ("bin", energy),
             "reached": (("variant", "left", "bin"), left[..., None] ** 0 * energy + 0 * left[..., None]),
             "left_energy": (("variant", "left", "bin"), left[..., None] ** 2 * np.ones(50)),
             "truncated": ("count", [0.5, 1e-3, 0.0]),
@@ -56,6 +58,7 @@ def flow_run(names=NAMES, stages=STAGES, side=16) -> xr.Dataset:
         {
             "variant": list(names), "x": 2 * np.pi * np.arange(side) / side,
             "y": 2 * np.pi * np.arange(side) / side, "bin": k, "count": [1, 10, 100],
+            "kx": waves, "ky": waves,
         },
     )  # fmt: skip
 
@@ -122,10 +125,11 @@ def test_flow_images():
     run = flow_run()
     axes = shown(figures.flow_images(run, COUNTS))
     assert [ax.get_title() for ax in axes[:2]] == [
-        f"target:\n{np.abs(run.field.values).max():.0e}", "after stage 1:\n5e-04",
+        f"target:\n{np.abs(run.field.values).max():.2g}", "after stage 1:\n5e-04",
     ]  # fmt: skip
     field = run.field.values
-    np.testing.assert_allclose(axes[0].images[0].get_array(), field.T / np.abs(field).max())
+    scaled = field.T / np.quantile(np.abs(field), 0.995)
+    np.testing.assert_allclose(axes[0].images[0].get_array(), np.clip(scaled, -1, 1))
     spectrum = np.abs(np.fft.fftshift(np.fft.fft2(field))) / field.size
     drawn = axes[5].images[0].get_array()
     assert drawn.argmax() == spectrum.T.argmax()
@@ -250,10 +254,3 @@ def test_one_stage_of_the_plane_and_one_flow():
     assert len(shown(figures.plane_images(run, PLANE[:1]))) == 1
     shown(figures.plane_errors(run))
     assert len(shown(figures.limits(limits_run(("rough",), seeds=1)))) == 1
-
-
-def test_images_do_not_depend_on_the_page():
-    """What is a picture inside the SVG cannot take the colour of the page's text."""
-    figure = figures.flow_images(flow_run(), SINGLE)
-    assert not [a for a in figure.findobj(lambda a: a.get_rasterized()) if a.get_visible()]
-    assert figure.axes[0].xaxis.label.get_color() == INK

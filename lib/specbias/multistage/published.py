@@ -78,5 +78,6 @@ def fit_published(
     parts = {name: values.cpu() for name, values in layer.parts(part.to(device)).items()}
     weights = parts["W"] * (parts["A"] * torch.exp(1j * parts["b"]))
     row = np.concatenate([torch.view_as_real(weights).reshape(-1).numpy(), tail])
-    fitted = WaveNetwork(parts["B"].numpy().copy(), tuple(hidden))
+    base = None if "B" in train else lattice.base
+    fitted = WaveNetwork(parts["B"].numpy().copy(), tuple(hidden), base)
     return fitted, Minimum(row, found.value, found.iterations, found.evaluations, found.history, found.reason)

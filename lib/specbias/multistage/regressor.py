@@ -249,8 +249,9 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
         self.stages_, left = [], y.copy()
         self._floor = 0.0
         if self.initialization_ == "spectrum" and self.guard:
-            noise = noise_level(extend(y.reshape(self._lattice.shape), self._lattice))
-            self._floor = max(noise, ROUNDED * rms(y))
+            size = rms(y) or 1.0
+            noise = noise_level(extend(y.reshape(self._lattice.shape) / size, self._lattice))
+            self._floor = max(noise, ROUNDED) * size
         sizes, held_sizes = [rms(left[train])], [rms(left[held])] if held.size else []
         self.stopped_ = f"all {self.stages} stages were made"
         for number in range(self.stages):

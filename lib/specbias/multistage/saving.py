@@ -37,6 +37,11 @@ def write(model, path: str | PathLike) -> None:
     arrays |= {
         f"waves{k}": stage.network.wavenumbers for k, stage in enumerate(model.stages_) if _has_waves(stage)
     }
+    arrays |= {
+        f"base{k}": stage.network.base
+        for k, stage in enumerate(model.stages_)
+        if _has_waves(stage) and stage.network.base is not None
+    }
     arrays |= {key: getattr(model, key) for key in ARRAYS}
     line = json.dumps(told, default=lambda number: number.item())  # numbers of NumPy
     with whole_file(Path(path)) as temporary, open(temporary, "wb") as file:
@@ -91,7 +96,8 @@ def _fitted(kind: type, told: dict, arrays: dict[str, np.ndarray]):
 def _stage(told: dict, number: int, arrays: dict[str, np.ndarray]) -> Stage:
     made = [told.pop(key) for key in ("inputs", "hidden", "first", "scale")]
     if made[2] == "waves":
-        network = WaveNetwork(arrays[f"waves{number}"], tuple(made[1]))
+        base = arrays.get(f"base{number}")
+        network = WaveNetwork(arrays[f"waves{number}"], tuple(made[1]), base)
     else:
         network = StageNetwork(made[0], tuple(made[1]), *made[2:])
     row = arrays[f"row{number}"]

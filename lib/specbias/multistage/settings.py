@@ -31,13 +31,13 @@ def check_parameters(model) -> None:
     check_choice("device", model.device, ("auto", "cpu", "cuda"))
     if model.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device must be 'auto' or 'cpu' here: PyTorch finds no CUDA device")
-    _check_features(model)
     for name in ("guard", "normalize"):
         if not isinstance(getattr(model, name), (bool, np.bool_)):
             raise TypeError(f"{name} must be True or False, got {getattr(model, name)!r}")
     for name in ("stages", "max_iter", "history", "patience"):
         check_count(name, getattr(model, name))
     check_hidden(model.hidden)
+    _check_features(model)
     if model.validation_fraction != "auto":
         _check_number("validation_fraction", model.validation_fraction)
         if not 0 <= model.validation_fraction < 0.9:
@@ -50,7 +50,7 @@ def check_parameters(model) -> None:
 def _check_features(model) -> None:
     if isinstance(model.features, str):
         check_choice("features", model.features, ("auto",))
-        if model.recipe == "published" and model.initialization == "spectrum":
+        if model.recipe == "published" and model.initialization in ("auto", "spectrum"):
             raise ValueError(
                 "features must be given, one number or one for each stage, with recipe 'published'"
             )

@@ -63,6 +63,12 @@ class Slab:
         dist.all_reduce(sums)
         return sums
 
+    def largest(self, value: torch.Tensor) -> torch.Tensor:
+        """The largest of all processes' values."""
+        value = value.clone()
+        dist.all_reduce(value, dist.ReduceOp.MAX)
+        return value
+
     def synthesize(self, weights: torch.Tensor) -> torch.Tensor:
         """Values ``(h, size)`` at the points of this process, of complex weights ``(h, m)``."""
         spectrum = weights.numpy() * (0.5 * self._shift).astype(weights.numpy().dtype)

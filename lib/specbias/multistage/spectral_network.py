@@ -115,8 +115,7 @@ class SpectralNetwork:
         values = self.layer.values(part)
         count, total = self.count(values.shape[1]), 0.0
         if power != 2:  # the slope needs the norm, hence a pass of its own
-            norm = torch.linalg.vector_norm(self.predict(row) - goal, power)
-            total = float(self.total(norm**power) / count) ** (1 / power)
+            total = self._norm(row, goal, power)
 
         def one(block: slice) -> tuple[float, list[torch.Tensor]]:
             states, out = self._pass(values[:, block], tail)
@@ -133,6 +132,16 @@ class SpectralNetwork:
             total = 0.5 * float(self.total(values.new_tensor(sum(square for square, _ in found)))) / count
         gradient = self.total(torch.cat(_sums([parts for _, parts in found])))
         return total, torch.cat([self.layer.gradient(part, values), gradient])
+
+    def _norm(self, row: torch.Tensor, goal: torch.Tensor, power: int) -> float:
+        """``(mean |r|^p)^(1/p)`` over all points; powers are taken of numbers near 1."""
+        left = (self.predict(row) - goal).abs()
+        largest = float(self.together.largest(left.max()) if self.together else left.max())
+        if largest == 0:
+            return 0.0
+        sums = in_blocks(lambda block: ((left[block] / largest) ** power).sum(), left[None])
+        mean = float(self.total(torch.stack(sums).sum())) / self.count(len(left))
+        return largest * mean ** (1 / power)
 
     def residual(self, row: torch.Tensor, goal: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Output minus ``goal``, ``(n,)``, and the values of the hidden layers, ``(units, n)`` each."""

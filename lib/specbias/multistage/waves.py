@@ -22,11 +22,11 @@ COHERENT, SCATTERED = (
     0.4,
 )  # root mean square of what the first hidden layer's units sum up, at the start
 BLOCK = 4096  # points that pass the tanh layers together in extended precision
-FLATNESS = 1.2  # noise has the same power in the shortest waves and in those a tenth longer; signals fall
+FLATNESS = 0.2  # noise has the same power in the shortest waves and in those a tenth longer; signals fall
 STARTS = ("auto", "coherent", "scattered")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # of arrays it cannot be told by == whether all are equal
 class WaveNetwork:
     """Waves with complex weights, and tanh layers behind them: `SpectralNetwork` at any points.
 
@@ -35,6 +35,9 @@ class WaveNetwork:
     wavenumbers : numpy.ndarray
         ``(m, d)``, angular, per unit of the scaled inputs.
     hidden : tuple of int
+    base : numpy.ndarray, optional
+        ``(d,)``, of which the wavenumbers are multiples: one wave in a period. On grids that fit it there are
+        FFTs.
 
     Examples
     --------
@@ -46,6 +49,7 @@ class WaveNetwork:
 
     wavenumbers: np.ndarray
     hidden: tuple[int, ...]
+    base: np.ndarray | None = None
     first: str = "waves"
     scale: float = 1.0
 
@@ -76,18 +80,16 @@ class WaveNetwork:
 
     def _grid(self, x: np.ndarray) -> tuple[Lattice | None, np.ndarray | None]:
         """The periodic grid of which these points are a part, and the whole waves on it; or None, None."""
-        found = find_lattice(np.asarray(x, dtype=np.float64))
+        found = None if self.base is None else find_lattice(np.asarray(x, dtype=np.float64))
         if found is None:
             return None, None
-        base = np.array([_common(np.abs(column)) for column in self.wavenumbers.T])
-        if not base.all():
-            return None, None
-        sizes = 2 * np.pi / (base * found.step)
+        sizes = 2 * np.pi / (self.base * found.step)
         whole = np.rint(sizes)
         if (np.abs(sizes - whole) > 1e-6).any() or (whole < found.shape).any() or whole.prod() > 2**26:
             return None, None
-        lattice = Lattice(found.low, tuple(2 * np.pi / (base * whole)), found.shape, tuple(whole.astype(int)))
-        return lattice, np.rint(self.wavenumbers / base).astype(int)
+        steps = tuple(2 * np.pi / (self.base * whole))
+        lattice = Lattice(found.low, steps, found.shape, tuple(whole.astype(int)))
+        return lattice, np.rint(self.wavenumbers / self.base).astype(int)
 
     def _extended(self, parameters: np.ndarray, lattice: Lattice, waves: np.ndarray) -> np.ndarray:
         units, tail = self.hidden[0], parameters[2 * self.hidden[0] * len(waves) :].astype(np.longdouble)
@@ -106,19 +108,6 @@ class WaveNetwork:
                 state = np.tanh(weights @ state + bias)
             out[begin : begin + BLOCK] = layers[-1][0][0] @ state + layers[-1][1][0]
         return out
-
-
-def _common(values: np.ndarray) -> float:
-    """The number of which all of these are multiples, as wavenumbers on a period are; 0 if there is none."""
-    present = np.unique(values[values > 0])
-    if not present.size:
-        return 1.0
-    base = present[0]
-    for divisor in range(1, 9):  # the slowest of many waves is one, or a few, in a period
-        whole = present / (base / divisor)
-        if (np.abs(whole - np.rint(whole)) < 1e-6).all():
-            return float(base / divisor * (whole @ whole / (whole @ np.rint(whole))))
-    return 0.0
 
 
 def _synthesize_extended(weights: np.ndarray, lattice: Lattice, waves: np.ndarray) -> np.ndarray:
@@ -181,7 +170,12 @@ def noise_level(field: np.ndarray) -> float:
     axes = [np.abs(np.fft.fftfreq(n)) for n in field.shape]
     farthest = np.max(np.meshgrid(*axes, indexing="ij"), axis=0)
     outer, middle = (power[(farthest > low) & (farthest <= high)] for low, high in ((0.45, 0.5), (0.4, 0.45)))
-    if not outer.size or not middle.size or middle.mean() > FLATNESS * outer.mean():
+    if not outer.size or not middle.size:
+        return 0.0
+    scatter = (
+        2 / outer.size + 2 / middle.size
+    ) ** 0.5  # of the ratio, as each mode is drawn with its conjugate
+    if middle.mean() > (1 + max(FLATNESS, 3 * scatter)) * outer.mean():
         return 0.0
     return float((outer.mean() / field.size) ** 0.5)
 
@@ -213,6 +207,7 @@ def is_resolved(field: np.ndarray) -> bool:
     """
     if not np.ptp(field):
         return False
+    field = field / np.abs(field).max()
     modes, _ = choose_modes(field, None, noise_level(field))
     return 4 * len(modes.amplitudes) <= field.size
 
@@ -283,7 +278,7 @@ def fit_waves(
     found = gauss_newton(
         network, row, wanted, max_iter=max_iter, tolerance=tolerance, patience=patience, callback=callback
     )
-    fitted = WaveNetwork(modes.wavenumbers * lattice.base, tuple(hidden))
+    fitted = WaveNetwork(modes.wavenumbers * lattice.base, tuple(hidden), lattice.base)
     history = 0.5 * found.history[:, 1] ** 2
     row = found.row.cpu().numpy()
     minimum = Minimum(row, history[-1], len(history) - 1, found.iterations, history, found.reason)

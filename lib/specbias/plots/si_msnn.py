@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, LogLocator
 
 from specbias.experiments.si_msnn_findings import made
 from specbias.interactive import Line, Panel
@@ -80,25 +80,23 @@ def flow_panels(run: xr.Dataset, variant: str) -> tuple[list[Panel], list[str]]:
 def flow_images(run: xr.Dataset, variant: str) -> Figure:
     """The target and what each stage leaves, each on its own scale, and their 2-D spectra (log).
 
-    The spectra are of the thinned fields: waves shorter than two of their points are folded back.
+    A colour scale ends where all but half a percent of the values lie: few peaks would hide the rest. In the
+    spectra some neighbouring waves are pooled, so that the whole grid's fit on the page.
     """
     left = _lefts(run, variant)
     figure, axes = plt.subplots(2, len(left), figsize=(max(3.2, 1.68 * len(left)), 4.5), squeeze=False)
     step = float(run.x[1] - run.x[0])
     for number, (values, (top, bottom)) in enumerate(zip(left, axes.T, strict=True)):
-        largest = np.abs(values).max()
-        if number:
-            largest = float(run.largest.sel(variant=variant)[number - 1])
-        what = f"after stage {number}" if number else "target"
-        _image(top, values, float(run.x[0]), step)
-        top.set_title(f"{what}:\n{largest:.0e}", fontsize=10)
-        magnitude = np.abs(np.fft.fftshift(np.fft.fft2(values))) / values.size
+        largest = run.largest.sel(variant=variant).values[number - 1] if number else np.abs(values).max()
+        _image(top, values, float(run.x[0]), step, float(np.quantile(np.abs(values), 0.995)))
+        title = f"after stage {number}:\n{largest:.0e}" if number else f"target:\n{largest:.2g}"
+        top.set_title(title, fontsize=10)
+        magnitude = run.spectrum.sel(variant=variant).values[number]
         low, high = _log_range(magnitude)
-        reach = np.pi / step
-        bottom.imshow(
-            np.log10(np.maximum(magnitude, 10.0**low)).T, cmap=_SPECTRUM, vmin=low, vmax=high, origin="lower",
-            interpolation="none", extent=(-reach, reach, -reach, reach),
-        )  # fmt: skip
+        reach = len(magnitude) / 2 * float(run.kx[1] - run.kx[0])
+        look = {"cmap": _SPECTRUM, "vmin": low, "vmax": high, "origin": "lower", "interpolation": "none"}
+        shown = np.log10(np.maximum(magnitude, 10.0**low)).T
+        bottom.imshow(shown, extent=(-reach, reach, -reach, reach), **look)
         bottom.grid(False)
         bottom.set_title(f"1e{low} to 1e{high}", fontsize=10)
         half = int(reach / 2)
@@ -110,14 +108,11 @@ def flow_images(run: xr.Dataset, variant: str) -> Figure:
     return figure
 
 
-def _image(ax: Axes, values: np.ndarray, start: float, step: float) -> None:
-    """A map of values ``(x, y)`` on a symmetric scale of its own, x to the right and y up."""
-    scale = float(np.abs(values).max()) or 1.0
+def _image(ax: Axes, values: np.ndarray, start: float, step: float, scale: float) -> None:
+    """A map of values ``(x, y)`` on a symmetric scale, x to the right and y up."""
     ends = (start, start + step * len(values))
-    ax.imshow(
-        values.T / scale, cmap=_FIELD, vmin=-1, vmax=1, origin="lower", interpolation="none",
-        extent=(*ends, *ends),
-    )  # fmt: skip
+    look = {"cmap": _FIELD, "vmin": -1, "vmax": 1, "origin": "lower", "interpolation": "none"}
+    ax.imshow(np.clip(values.T / (scale or 1.0), -1, 1), extent=(*ends, *ends), **look)
     ax.grid(False)
     ax.set_xticks([])
     ax.set_yticks([])
@@ -193,9 +188,8 @@ def _by_stage(on: xr.DataArray, between: xr.DataArray, rule: dict, what: str, la
     """Filled marks for values on the points, open ones between, two panels a row; lines are medians."""
     names, stages = on.variant.values, np.arange(1, on.sizes["stage"] + 1)
     rows = (len(names) + 1) // 2
-    figure, axes = plt.subplots(
-        rows, 2, figsize=(7.0, 1.75 * rows + 0.9), sharex=True, sharey=True, squeeze=False
-    )
+    size = (7.0, 1.75 * rows + 0.9)
+    figure, axes = plt.subplots(rows, 2, figsize=size, sharex=True, sharey=True, squeeze=False)
     for ax in axes.ravel()[len(names) :]:
         ax.remove()
     for number, (ax, name) in enumerate(zip(axes.ravel(), names, strict=False)):
@@ -204,17 +198,18 @@ def _by_stage(on: xr.DataArray, between: xr.DataArray, rule: dict, what: str, la
             several = positive(values.sel(variant=name).transpose("seed", "stage").values)
             line = ":" if fill == "none" else "-"
             ax.plot(stages, _medians(several), color=look["color"], linestyle=line, linewidth=1.4)
-            size = 9 if fill == "none" else 5  # a ring around a dot where both are the same
+            ring = 9 if fill == "none" else 5  # a ring around a dot where both are the same
             for seed, row in enumerate(several):
-                ax.plot(stages, row, **look, mfc=fill, markersize=size, label="_" if seed else legend)
+                ax.plot(stages, row, **look, mfc=fill, markersize=ring, label="_" if seed else legend)
         for legend, level in rule.items():
             ax.axhline(level, color=INK, linestyle="--", linewidth=1, label=legend)
         ax.set_title(name, fontsize=10)
         ax.set(yscale="log", xlim=(0.5, len(stages) + 0.5), xticks=stages)
         ax.yaxis.set_major_locator(LogLocator(numticks=6))
         ax.yaxis.set_minor_locator(FixedLocator([]))
-        ax.tick_params(labelbottom=number >= len(names) - 2)  # where nothing stands below
-    figure.supxlabel("stage", fontsize=11)
+        if number >= len(names) - 2:  # nothing stands below
+            ax.set_xlabel("stage")
+            ax.tick_params(labelbottom=True)
     figure.supylabel(label, fontsize=11)
     legend = figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     for handle, fill in zip(legend.legend_handles, (INK, "none"), strict=False):
@@ -232,22 +227,21 @@ def _medians(values: np.ndarray) -> list[float]:
 def limits(run: xr.Dataset) -> Figure:
     """What one stage leaves against what a Fourier series of its modes leaves, a panel a flow."""
     flows = run.flow.values
-    figure, axes = plt.subplots(
-        1, len(flows), figsize=(max(4.2, 3.5 * len(flows)), 4.2), sharey=True, squeeze=False
-    )
+    size = (max(4.2, 3.5 * len(flows)), 4.2)
+    figure, axes = plt.subplots(1, len(flows), figsize=size, sharey=True, squeeze=False)
     for ax, flow in zip(axes[0], flows, strict=True):
         outside = positive(run.outside.sel(flow=flow).values)
         ends = np.array([np.nanmin(outside), np.nanmax(outside)])
-        ax.plot(
-            ends, ends, color=INK, linestyle="--", linewidth=1, label="a Fourier series of the same modes"
-        )
+        same = "a Fourier series of the same modes"
+        ax.plot(ends, ends, color=INK, linestyle="--", linewidth=1, label=same)
         for number, search in enumerate(run.search.values):
-            size = run["size"].sel(flow=flow, search=search).transpose("features", "seed").values
+            left = run["size"].sel(flow=flow, search=search).transpose("features", "seed").values
             how = _look(number) | {"linestyle": "none", "alpha": 0.85}
-            ax.plot(np.repeat(outside, size.shape[1]), positive(size.ravel()), label=search, **how)
+            ax.plot(np.repeat(outside, left.shape[1]), positive(left.ravel()), label=search, **how)
         ax.set(title=flow, xlabel="outside of its modes", xscale="log", yscale="log")
-        ax.xaxis.set_major_locator(LogLocator(numticks=5))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        for axis, ticks in ((ax.xaxis, 5), (ax.yaxis, 8)):
+            axis.set_major_locator(LogLocator(numticks=ticks))
+            axis.set_minor_locator(FixedLocator([]))
     axes[0, 0].set_ylabel("residue of one stage")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
@@ -271,9 +265,8 @@ def choices(run: xr.Dataset) -> Figure:
 def plane_images(run: xr.Dataset, names: Sequence[str]) -> Figure:
     """What each stage leaves of the plane function, of the first seed, a row a variant."""
     stages = run.sizes["left"] - 1
-    figure, axes = plt.subplots(
-        len(names), stages, figsize=(max(3.4, 2.2 * stages), 2.45 * len(names)), squeeze=False
-    )
+    size = (max(3.4, 2.2 * stages), 2.45 * len(names))
+    figure, axes = plt.subplots(len(names), stages, figsize=size, squeeze=False)
     step = float(run.x[1] - run.x[0])
     for name, row in zip(names, axes, strict=True):
         left = _lefts(run, name)
@@ -281,8 +274,9 @@ def plane_images(run: xr.Dataset, names: Sequence[str]) -> Figure:
             if stage >= len(left):
                 ax.remove()
                 continue
-            _image(ax, left[stage], float(run.x[0]) - step / 2, step)
-            ax.set_title(f"stage {stage}: {np.abs(left[stage]).max():.0e}", fontsize=10)
+            largest = float(np.abs(left[stage]).max())
+            _image(ax, left[stage], float(run.x[0]) - step / 2, step, largest)
+            ax.set_title(f"stage {stage}: {largest:.0e}", fontsize=10)
         row[0].set_ylabel(str(name).replace(", ", ",\n"), fontsize=10)
     return figure
 
