@@ -126,6 +126,12 @@ def test_rates_and_convergence():
     assert findings.convergence(run).verdict == "reproduced"
 
 
+def test_series_between_the_counts():
+    run = xr.Dataset({"truncated": ("count", [1e-1, 1e-3, 0.0])}, {"count": [10, 1000, 10_000]})
+    np.testing.assert_allclose(findings.series(run, 100), 1e-2)
+    assert findings.series(run, 10_000) == pytest.approx(1e-17)
+
+
 def test_limits_and_choices_of_small_stages():
     run = fits.stage_limits(
         resolution=16, flows={"smooth": {"spectrum": "smooth", "peak": 2.0, "time": 0.2}}, features=[5, 40],

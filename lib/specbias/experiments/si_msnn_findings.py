@@ -45,6 +45,12 @@ def best(run: xr.Dataset, kind: str, key: str) -> tuple[str, float]:
     return name, found[name]
 
 
+def series(run: xr.Dataset, modes: float) -> float:
+    """What a Fourier series of so many of the flow's modes leaves, between those counted by interpolation."""
+    counts, left = run["count"].values, np.maximum(run.truncated.values, 1e-17)
+    return float(np.exp(np.interp(np.log(modes), np.log(counts), np.log(left))))
+
+
 def scale_factor(run: xr.Dataset) -> Finding:
     """SI1: three stages with the scale factor leave at most 1e-6, but more than 1e-10, on the points.
 

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.fft
 import torch
 
+from specbias._checks import check_choice
 from specbias.multistage.features import AbsorbedLayer, choose_transform
 from specbias.multistage.gauss_newton import gauss_newton
 from specbias.multistage.quasi_newton import Minimum
@@ -17,10 +18,7 @@ from specbias.multistage.transforms import GridTransform, Lattice, find_lattice
 from specbias.spectra import Modes, largest_modes
 
 SHARE = 1e-8  # of the residue that may lie outside of the modes, where their number is found
-COHERENT, SCATTERED = (
-    0.002,
-    0.4,
-)  # root mean square of what the first hidden layer's units sum up, at the start
+COHERENT, SCATTERED = 0.002, 0.4  # rms of what the first hidden layer's units sum up, at the start
 BLOCK = 4096  # points that pass the tanh layers together in extended precision
 FLATNESS = 0.2  # noise has the same power in the shortest waves and in those a tenth longer; signals fall
 STARTS = ("auto", "coherent", "scattered")
@@ -38,6 +36,8 @@ class WaveNetwork:
     base : numpy.ndarray, optional
         ``(d,)``, of which the wavenumbers are multiples: one wave in a period. On grids that fit it there are
         FFTs.
+    first, scale
+        As `StageNetwork` has them: ``"waves"``, and 1.
 
     Examples
     --------
@@ -266,6 +266,7 @@ def fit_waves(
         The latter's history is half of the mean square after each step; its evaluations are iterations of
         conjugate gradients, its iterations are steps.
     """
+    check_choice("kind", kind, STARTS)
     modes, _ = choose_modes(extend(goal, lattice), features, floor)
     if kind == "auto":
         kind = "coherent" if features is None else "scattered"
