@@ -20,7 +20,7 @@ from specbias.spectra import Modes, largest_modes
 SHARE = 1e-8  # of the residue that may lie outside of the modes, where their number is found
 COHERENT, SCATTERED = 0.002, 0.4  # rms of what the first hidden layer's units sum up, at the start
 BLOCK = 4096  # points that pass the tanh layers together in extended precision
-FLATNESS = 0.2  # noise has the same power in the shortest waves and in those a tenth longer; signals fall
+FLATNESS = 0.2  # noise has the same power in the shortest waves as in those a quarter longer; signals fall
 STARTS = ("auto", "coherent", "scattered")
 
 
@@ -169,7 +169,7 @@ def noise_level(field: np.ndarray) -> float:
     power = np.abs(np.fft.fftn(field)) ** 2
     axes = [np.abs(np.fft.fftfreq(n)) for n in field.shape]
     farthest = np.max(np.meshgrid(*axes, indexing="ij"), axis=0)
-    outer, middle = (power[(farthest > low) & (farthest <= high)] for low, high in ((0.45, 0.5), (0.4, 0.45)))
+    outer, middle = (power[(farthest > low) & (farthest <= high)] for low, high in ((0.45, 0.5), (0.35, 0.4)))
     if not outer.size or not middle.size:
         return 0.0
     scatter = (
