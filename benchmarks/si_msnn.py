@@ -76,7 +76,7 @@ def gradients(resolution: int, rounds: int) -> dict[str, float]:
             jacobian = network.linearize(row, network.residual(row, goal)[1], torch.float32)
             change, values = torch.randn(network.size), goal.float()
             seconds["conjugate gradients"] = fastest(
-                lambda j=jacobian: (j.forward(change), j.adjoint(values)), rounds
+                lambda j=jacobian, v=change, w=values: (j.forward(v), j.adjoint(w)), rounds
             )
     return seconds
 
@@ -105,7 +105,7 @@ def main() -> None:
     ratio = seconds["dense"] / seconds["FFT"]
     print(f"  goal: FFT 100 times faster than dense: {ratio:.0f}, {'met' if ratio >= 100 else 'MISSED'}")
     fits = {}
-    for size, finer in ((64, 1),) if options.quick else ((128, 1), (128, 2), (512, 1), (512, 2)):
+    for size, finer in ((64, 1),) if options.quick else ((128, 1), (128, 2), (512, 1)):
         name = f"{size}²" + (", everywhere" if finer > 1 else "")
         fits[name] = one = fit(size, finer)
         print(f"  {name}: {one['rms']:.1e} in {one['seconds']:.1f} s, {one['gigabytes']:.1f} GB")
