@@ -349,6 +349,23 @@ def counted(monkeypatch):
     return seen
 
 
+FIRST_AND_NEXT = """
+import sys
+import numpy as np
+from specbias.ensembles import initial_parameters, train
+rows, x = 1.5 * initial_parameters(2, seed=0), np.linspace(-1, 1, 361)
+np.save(sys.argv[1], train(rows, x, np.sin(9 * x), steps=200, progress=False).parameters)
+"""
+
+
+def test_a_process_that_compiles_finds_what_the_next_one_finds(tmp_path):
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    for name in ("first", "next"):
+        command = [sys.executable, "-c", FIRST_AND_NEXT, str(tmp_path / f"{name}.npy")]
+        subprocess.run(command, check=True, env=environment)
+    np.testing.assert_array_equal(np.load(tmp_path / "first.npy"), np.load(tmp_path / "next.npy"))
+
+
 def test_a_killed_run_goes_on_where_it_was(tmp_path, monkeypatch):
     rows, (x, y) = networks(16, 5, 5, "float32"), data(361)
     quietly(rows[:1], x, y, steps=1)  # compiled here, not in the child

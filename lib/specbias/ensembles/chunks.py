@@ -45,7 +45,7 @@ def train_chunk(
         return trained
     parameters, state = parameters.copy(), state.copy()  # what came over a network cannot be written to
     data = Padded(x, y, settings.depth, settings.width, parameters.dtype)
-    loop, rates = settings.compiled(), settings.rates(parameters.dtype)
+    loop, rates = settings.compiled(parameters.dtype), settings.rates(parameters.dtype)
     piece = max(1, int(SLICE / (6 * parameters.shape[1] * data.x.size)))
     mine, stop = threading.local(), threading.Event()
 

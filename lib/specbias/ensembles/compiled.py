@@ -18,6 +18,10 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+from numba import types
+from numba.np.numpy_support import from_dtype
+
 from specbias._files import whole_file
 
 __all__ = ["GROUP", "PAD", "loops", "source"]
@@ -172,10 +176,24 @@ def source(width: int) -> str:
 
 
 @cache
-def loops(width: int) -> ModuleType:
+def loops(width: int, dtype: str) -> ModuleType:
     """The compiled loops for layers of ``width`` units: ``gradients``, ``momentum``, ``adadelta``, ``adam``.
 
-    The source is kept in the user's cache folder (``XDG_CACHE_HOME``); Numba puts beside it what it compiles.
+    The gradient is compiled, or loaded, before a loop that calls it. Each loop brings a copy of it, optimized
+    once more, and the first one in a process serves all: without this order, a process that compiles rounds
+    otherwise than one that loads.
+    """
+    module, real = _module(width), from_dtype(np.dtype(dtype))
+    row, planes = types.Array(real, 1, "C"), types.Array(real, 3, "C")
+    module.gradient.compile((row, row, row, row, planes, planes, row, row, real))
+    return module
+
+
+@cache
+def _module(width: int) -> ModuleType:
+    """What the source of `source` defines.
+
+    It is kept in the user's cache folder (``XDG_CACHE_HOME``); Numba puts beside it what it compiles.
     """
     text = source(width)
     name = f"specbias_width_{width}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -128,7 +128,9 @@ def loss_and_gradient(
     parameters = check_parameters(parameters, depth, width)
     data = Padded(x, y, depth, width, parameters.dtype)
     loss, gradient = np.empty(len(parameters), parameters.dtype), np.empty_like(parameters)
-    loops(width).gradients(parameters, *data.arrays(), data.zero, 0, len(parameters), gradient, loss)
+    loops(width, data.dtype.name).gradients(
+        parameters, *data.arrays(), data.zero, 0, len(parameters), gradient, loss
+    )
     return loss, gradient
 
 

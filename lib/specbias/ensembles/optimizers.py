@@ -53,9 +53,9 @@ class Settings:
         """How many numbers a parameter the optimizer remembers."""
         return _STATES[self.optimizer]
 
-    def compiled(self) -> Callable:
-        """The compiled loop."""
-        return getattr(loops(self.width), self.optimizer)
+    def compiled(self, dtype: np.dtype) -> Callable:
+        """The compiled loop, for networks in this precision."""
+        return getattr(loops(self.width, dtype.name), self.optimizer)
 
     def rates(self, dtype: np.dtype) -> tuple:
         """What the compiled loop takes, in the networks' precision."""
