@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from _timing import parser, read_options, write_json
 
-from specbias.experiments.si_msnn_fits import square
 from specbias.multistage import MultistageRegressor
 from specbias.multistage.features import AbsorbedLayer
 from specbias.multistage.spectral_network import SpectralNetwork
@@ -54,7 +53,7 @@ def gradients(resolution: int, rounds: int) -> dict[str, float]:
     """Seconds of one loss and gradient by each transform, and of one iteration of conjugate gradients."""
     field = decaying_turbulence(resolution).streamfunction.values
     modes = largest_modes(field, WAVES)
-    lattice = Lattice((0.0, 0.0), (2 * np.pi / resolution,) * 2, (resolution,) * 2, (resolution,) * 2)
+    lattice = Lattice.square(resolution)
     points, waves = lattice.points(), modes.wavenumbers.astype(float)
     transforms = {
         "FFT": GridTransform(lattice, modes.wavenumbers),
@@ -84,7 +83,8 @@ def gradients(resolution: int, rounds: int) -> dict[str, float]:
 def fit(resolution: int, oversampling: int) -> dict[str, float]:
     """Seconds and residue of a fit until 1e-15."""
     field = decaying_turbulence(resolution).streamfunction.values
-    x, y = square(oversampling * resolution), resample(field, oversampling * resolution).ravel()
+    x = Lattice.square(oversampling * resolution).points()
+    y = resample(field, oversampling * resolution).ravel()
     model = MultistageRegressor(initialization="spectrum", tol=1e-15 * field.std(), random_state=0)
     began = time.perf_counter()
     model.fit(x, y)
@@ -111,7 +111,8 @@ def main() -> None:
         print(f"  {name}: {one['rms']:.1e} in {one['seconds']:.1f} s, {one['gigabytes']:.1f} GB")
     write_json(
         options.json,
-        {"machine": machine, "waves": WAVES, "gradients": seconds, "fits": fits, "ratio": ratio,
+        {"machine": machine, "waves": WAVES, "points": resolution**2, "gradients": seconds, "fits": fits,
+         "ratio": ratio,
          "table": {"unit": f"ms, {WAVES} waves on {resolution}²",
                    "columns": {"a gradient": {k: 1e3 * v for k, v in seconds.items()}}}},
     )  # fmt: skip

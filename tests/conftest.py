@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import hypothesis
+import matplotlib.pyplot as plt
+import pytest
 import torch
 
 # Property tests draw the same examples everywhere and are not timed: machines differ, results must not.
@@ -11,3 +15,12 @@ hypothesis.settings.load_profile("specbias")
 
 # The arrays of tests are so small that more threads would only wait for each other.
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def figures_without_warnings():
+    """Any warning is an error, and figures are closed afterwards."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+    plt.close("all")

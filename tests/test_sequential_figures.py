@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import types
-import warnings
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
@@ -21,12 +19,7 @@ CENTRES = (np.arange(2 * WAVES) + 0.5) / (2 * WAVES)
 FITTED_AT = np.array([10, 30, 50, 60, 40, 20])
 
 
-@pytest.fixture(autouse=True)
-def no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("figures_without_warnings")
 
 
 def interval_run(never=False) -> xr.Dataset:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
@@ -19,12 +16,7 @@ STAGES = (2, 2, 4, 1)
 PLANE = ("scale factor, Adam", "spectrum of 40, Adam", "mirrored, spectrum of all, ours")
 
 
-@pytest.fixture(autouse=True)
-def no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("figures_without_warnings")
 
 
 def flow_run(names=NAMES, stages=STAGES, side=16) -> xr.Dataset:

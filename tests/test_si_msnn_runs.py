@@ -10,6 +10,7 @@ from specbias.experiments import REGISTRY
 from specbias.experiments import si_msnn as settings
 from specbias.experiments import si_msnn_findings as findings
 from specbias.experiments import si_msnn_fits as fits
+from specbias.experiments import si_msnn_plane as plane
 from specbias.multistage import MultistageRegressor
 from specbias.recorded import results_folder
 from specbias.turbulence import decaying_turbulence, resample
@@ -47,6 +48,19 @@ def test_a_fit_of_the_flow_tells_what_the_regressor_does(flow):
     np.testing.assert_allclose(one.between[0], np.sqrt(np.mean(error**2)) / field.std(), rtol=1e-6)
     assert one.modes[0] == 30 and one.parameters[0] == 30 * 2 * 6 + 6 + 42 + 7
     assert np.isnan(one.rms[1]) and np.isnan(one.residue[2]).all()
+
+
+def test_the_table_has_a_row_for_each_stage(flow):
+    table = findings.stage_table(flow)
+    assert len(table) == int(np.isfinite(flow.rms).sum())
+    assert table.loc[settings.SINGLE].to_list()[:4] == [1, "576", "30", "415"]
+    assert set(table.loc[[settings.FINER], "points"]) == {"2,304"}
+
+
+def test_iterations_of_the_search_are_those_that_were_made(flow):
+    one = flow.sel(variant=settings.COUNTS).isel(stage=0)
+    at, size = (one[key].dropna("record").values for key in ("iteration", "size"))
+    assert at[0] == 0 and at[-1] == one.iterations and (np.diff(size) <= 0).all()
 
 
 def test_energies_are_parsevals(flow):
@@ -148,7 +162,7 @@ def test_limits_and_choices_of_small_stages():
 
 
 def test_the_plane_and_chebyshev():
-    run = fits.plane_fits(
+    run = plane.plane_fits(
         points=12, variants=settings.plane_variants(5, 5, (4, 9)), seeds=1, seed=0, progress=False
     )
     assert run.chebyshev.min() < 1e-14 < run.chebyshev.max()
@@ -168,15 +182,15 @@ def test_slices_of_the_recordings(name):
     parameters = RUNS[name].parameters
     if name == "si-msnn/plane":
         far = np.random.default_rng(12345).uniform(-1, 1, (4000, 2))
-        np.testing.assert_allclose(run.chebyshev[0], fits._chebyshev(4, far), rtol=1e-6)
+        np.testing.assert_allclose(run.chebyshev[0], plane._chebyshev(4, far), rtol=1e-6)
         np.testing.assert_allclose(
             run.residue[0, 0].values.ravel(),
-            fits.plane(fits.square(parameters["points"], -1, 1, closed=True)), rtol=1e-6,
+            plane.plane(plane.grid(np.linspace(-1, 1, parameters["points"]))), rtol=1e-6,
         )  # fmt: skip
     elif name == "si-msnn/limits":
         one = decaying_turbulence(parameters["resolution"], **parameters["flows"]["smooth"]).streamfunction
         counts, outside = fits.truncation(one.values)
-        at = np.interp(600, counts, np.log(outside))
+        at = np.interp(600, counts[:-1], np.log(outside[:-1]))  # all modes leave nothing
         np.testing.assert_allclose(np.log(run.outside.sel(flow="smooth", features=600)), at, atol=0.2)
     elif name == "si-msnn/flow":
         np.testing.assert_allclose(run.energy.sum(), run.attrs["target_rms"] ** 2, rtol=1e-9)

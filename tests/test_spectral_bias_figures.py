@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
@@ -22,12 +20,7 @@ NOTHING, ALL = "nothing fitted", "all diverged"
 CASES = ["usual", "one seed", NOTHING, ALL]
 
 
-@pytest.fixture(autouse=True)
-def no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("figures_without_warnings")
 
 
 def random(*shape) -> np.ndarray:

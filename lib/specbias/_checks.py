@@ -28,6 +28,15 @@ def check_count(name: str, value: int) -> int:
     return int(value)
 
 
+def check_seed(name: str, value: int) -> int:
+    """Return a whole number that is not negative as an int."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < 0:
+        raise ValueError(f"{name} must not be negative, got {value}")
+    return int(value)
+
+
 def check_real(name: str, values: ArrayLike) -> np.ndarray:
     """Return finite real numbers of any shape as a new float64 array."""
     array = np.asarray(values)

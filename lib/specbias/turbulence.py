@@ -22,7 +22,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
-from specbias._checks import check_choice, check_count, check_positive, check_real
+from specbias._checks import check_choice, check_count, check_positive, check_real, check_seed
 
 # Energy by length of the wave vector, in units of the peak, up to a factor.
 SPECTRA = {"mcwilliams": lambda k: k / (1 + k**4), "smooth": lambda k: k**7 * np.exp(-3.5 * k**2)}
@@ -122,7 +122,7 @@ def initial_vorticity(
     rings = np.lexsort((ky, kx, np.maximum(abs(kx), ky)))
     one_of_pair = rings[((ky > 0) | (kx > 0))[rings]]
     kx, ky = kx[one_of_pair], ky[one_of_pair]
-    phases = np.random.default_rng(_check_seed(seed)).uniform(0, 2 * np.pi, kx.size)
+    phases = np.random.default_rng(check_seed("seed", seed)).uniform(0, 2 * np.pi, kx.size)
 
     length = np.hypot(kx, ky)
     energies = np.where(length <= cutoff, shape(length / peak) / length, 0)  # of a mode and its conjugate
@@ -288,11 +288,3 @@ def _check_resolution(name: str, resolution: int) -> int:
     if check_count(name, resolution) < 4 or resolution % 2:
         raise ValueError(f"{name} must be even and at least 4, got {resolution}")
     return int(resolution)
-
-
-def _check_seed(seed: int) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        raise TypeError(f"seed must be a whole number, got {seed!r}")
-    if seed < 0:
-        raise ValueError(f"seed must not be negative, got {seed}")
-    return int(seed)

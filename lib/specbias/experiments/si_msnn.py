@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from specbias.experiments.si_msnn_fits import ablations, flow_fits, plane_fits, stage_limits
+from specbias.experiments.si_msnn_fits import ablations, flow_fits, stage_limits
+from specbias.experiments.si_msnn_plane import plane_fits
 
 Variants = dict[str, dict]
 
@@ -63,6 +64,11 @@ def choices(iterations: int = 600) -> Variants:
     }
 
 
+def choice_flow(resolution: int = 64) -> dict:
+    """Where they are compared: a smooth flow that the grid holds."""
+    return SMOOTH | {"cutoff": min(20, (resolution - 1) // 3)}
+
+
 def plane_variants(
     iterations: int = 1500, our_iterations: int = 1500, features: Sequence[int] = (40, 200)
 ) -> Variants:
@@ -97,7 +103,7 @@ RUNS: dict[str, tuple] = {
     ),
     "ablations": (
         ablations,
-        {"resolution": 64, "flow": SMOOTH | {"cutoff": 20}, "features": 150, "variants": choices(),
+        {"resolution": 64, "flow": choice_flow(), "features": 150, "variants": choices(),
          "seeds": 2, "seed": 0},
     ),
     "plane": (plane_fits, {"points": 40, "variants": plane_variants(), "seeds": 2, "seed": 0}),

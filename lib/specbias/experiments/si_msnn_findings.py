@@ -7,6 +7,7 @@ values (of the plane function), by those of the target; medians are over random 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from specbias.experiments.findings import Finding, graded
@@ -49,6 +50,19 @@ def series(run: xr.Dataset, modes: float) -> float:
     """What a Fourier series of so many of the flow's modes leaves, between those counted by interpolation."""
     counts, left = run["count"].values, np.maximum(run.truncated.values, 1e-17)
     return float(np.exp(np.interp(np.log(modes), np.log(counts), np.log(left))))
+
+
+def stage_table(run: xr.Dataset) -> pd.DataFrame:
+    """Modes, parameters, iterations and residues of every stage, beside the points that it is fitted to."""
+    rows = []
+    for name in run.variant.values:
+        for stage in range(len(made(run, name))):
+            one = run.sel(variant=name).isel(stage=stage)
+            counts = (f"{int(one[key]):,}" for key in ("points", "modes", "parameters", "iterations"))
+            sizes = (words(float(one[key])) for key in ("rms", "between"))
+            rows.append((name, stage + 1, *counts, *sizes))
+    columns = ("fit", "stage", "points", "modes", "parameters", "iterations", "on the points", "between")
+    return pd.DataFrame(rows, columns=columns).set_index("fit")
 
 
 def scale_factor(run: xr.Dataset) -> Finding:
@@ -111,21 +125,21 @@ def power_spectrum(run: xr.Dataset) -> Finding:
 
 def rates(run: xr.Dataset, variant: str) -> tuple[float, float]:
     """Powers of ten that a fit falls in the first and in the last quarter of its iterations."""
-    at, size = joined(run, variant)
-    logs = np.interp(np.linspace(0, at[-1], 5), at, np.log10(size))
-    return float(logs[0] - logs[1]), float(logs[3] - logs[4])
+    at, size, _ = joined(run, variant)
+    logs = np.log10(np.minimum.accumulate(size))  # a stage begins higher than the one before has ended
+    quarters = np.interp(np.linspace(0, at[-1], 5), at, logs)
+    return float(quarters[0] - quarters[1]), float(quarters[3] - quarters[4])
 
 
-def joined(run: xr.Dataset, variant: str) -> tuple[np.ndarray, np.ndarray]:
-    """Iterations counted through all stages, and the size of the residue, never larger than it was."""
-    at, size, offset = [], [], 0.0
+def joined(run: xr.Dataset, variant: str) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Iterations counted through all stages, size of the residue, and at which records stages begin."""
+    at, size, begins = [], [], []
     for stage in range(len(made(run, variant))):
         one = run.sel(variant=variant).isel(stage=stage)
-        steps = one.iteration.dropna("record").values
-        at.append(steps + offset)
-        size.append(one["size"].dropna("record").values)
-        offset += steps[-1]
-    return np.concatenate(at), np.minimum.accumulate(np.concatenate(size))
+        begins.append(len(at))
+        at.extend(one.iteration.dropna("record").values + (at[-1] if at else 0.0))
+        size.extend(one["size"].dropna("record").values)
+    return np.array(at), np.array(size), begins
 
 
 def convergence(run: xr.Dataset) -> Finding:
@@ -141,7 +155,7 @@ def convergence(run: xr.Dataset) -> Finding:
     return Finding(told, graded(end < first / 5, late > early / 5 and lower))
 
 
-def limit_exponent(run: xr.Dataset, flow: str, search: str) -> float:
+def gain_over_series(run: xr.Dataset, flow: str, search: str) -> float:
     """How many times less than the share outside of its modes a stage leaves: the median, where any is."""
     ratio = run["size"].sel(flow=flow, search=search).median("seed") / run.outside.sel(flow=flow)
     return float(1 / ratio.where(run.outside.sel(flow=flow) > 1e-12).median())

@@ -102,11 +102,8 @@ def gauss_newton(
         raise ValueError(f"start: the residual is not finite there, its root mean square is {size}")
     jacobian = network.linearize(row, states, dtype)
     del states
-    history, spent, reason = [(0, size)], 0, "iterations"
-    while spent < max_iter:
-        if size <= tolerance:
-            reason = "tolerance"
-            break
+    history, spent, reason = [(0, size)], 0, "tolerance" if size <= tolerance else ""
+    while not reason:
         change, share, taken = _solve(jacobian, left, size, damping, min(inner, max_iter - spent))
         spent += taken
         step, before = size * (change * jacobian.scale).double(), size
@@ -127,10 +124,8 @@ def gauss_newton(
         history.append((spent, size))
         if callback is not None and callback(spent, row, size):
             reason = "callback"
-            break
-        if reason := _ended(history, patience):
-            break
-        reason = "iterations"
+        else:
+            reason = _ended(history, tolerance, max_iter, patience)
     return Fitted(row, np.array(history), spent, reason)
 
 
@@ -160,9 +155,11 @@ def _solve(
     return change, network.rms(rest), max(taken, 1)
 
 
-def _ended(history: list[tuple[int, float]], patience: int) -> str:
+def _ended(history: list[tuple[int, float]], tolerance: float, max_iter: int, patience: int) -> str:
     """Why the search is to end; empty if it is not."""
     spent, size = history[-1]
+    if size <= tolerance or spent >= max_iter:
+        return "tolerance" if size <= tolerance else "iterations"
     earlier = [found for at, found in history if at <= spent - patience]
     if len(history) > STEPS and size > NOTHING * history[-1 - STEPS][1]:
         return "round-off"

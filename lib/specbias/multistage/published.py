@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from specbias.multistage.minimizers import minimize
 from specbias.multistage.quasi_newton import Minimum
 from specbias.multistage.spectral_network import SpectralNetwork
 from specbias.multistage.transforms import Lattice
-from specbias.multistage.waves import WaveNetwork, choose_modes, extend
+from specbias.multistage.waves import WaveNetwork, modes_on
 from specbias.training.threads import own_threads
 
 POWER, ANNEALING = 10, 1e-2  # of the norm (eq. 7); the learning rate at the end, as a share [our choice]
@@ -45,7 +46,8 @@ def fit_published(
     Returns
     -------
     WaveNetwork, Minimum
-        The network with its amplitudes and phases absorbed; the minimum's history is that of the loss.
+        The network with its amplitudes and phases absorbed. Value and history are half of the mean square,
+        or half of the square of the norm that is minimized in its place.
 
     Examples
     --------
@@ -57,27 +59,25 @@ def fit_published(
     >>> bool(found.value < found.history[0])
     True
     """
-    modes, _ = choose_modes(extend(goal, lattice), features)
-    angular = modes.wavenumbers * lattice.base
-    phases = modes.phases - angular @ np.array(lattice.low)
-    points = lattice.points()
+    modes = modes_on(goal, lattice, features)
     layer = FeatureLayer(
-        points, angular, modes.amplitudes, phases, hidden[0], train=train, method=method, device=device,
+        lattice.points(), modes.wavenumbers * lattice.base, modes.amplitudes, modes.phases, hidden[0],
+        train=train, method=method, device=device,
         **({} if "B" in train else {"lattice": lattice, "waves": modes.wavenumbers}),
     )  # fmt: skip
     network = SpectralNetwork(layer, hidden)
     wanted = torch.from_numpy(np.ascontiguousarray(goal.ravel())).to(device)
-
-    def value(row: np.ndarray) -> tuple[float, np.ndarray]:
-        loss, gradient = network.loss_and_gradient(torch.from_numpy(row).to(device), wanted, power)
-        return loss, gradient.cpu().numpy()
-
     first = network.initial(layer.initial(generator), generator).cpu().numpy()
-    found = minimize(value, first, optimizer, max_iter=max_iter, annealing=ANNEALING, callback=callback)
+    found = minimize(
+        network.as_function(wanted, power), first, optimizer, max_iter=max_iter, annealing=ANNEALING,
+        callback=callback,
+    )  # fmt: skip
     part, tail = torch.from_numpy(found.x[: layer.size]), found.x[layer.size :]
     parts = {name: values.cpu() for name, values in layer.parts(part.to(device)).items()}
     weights = parts["W"] * (parts["A"] * torch.exp(1j * parts["b"]))
     row = np.concatenate([torch.view_as_real(weights).reshape(-1).numpy(), tail])
     base = None if "B" in train else lattice.base
-    fitted = WaveNetwork(parts["B"].numpy().copy(), tuple(hidden), base)
-    return fitted, Minimum(row, found.value, found.iterations, found.evaluations, found.history, found.reason)
+    history = found.history if power == 2 else 0.5 * found.history**2
+    return WaveNetwork(parts["B"].numpy().copy(), tuple(hidden), base), replace(
+        found, x=row, value=history[-1], history=history
+    )

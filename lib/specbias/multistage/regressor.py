@@ -288,11 +288,8 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
         if not number or not self.guard:  # the first stage always has its chance
             return ""
         if self.initialization_ == "spectrum":
-            return (
-                f"the residue is at the level of noise, {self._floor:.1e}"
-                if size <= NOISY * self._floor
-                else ""
-            )
+            small = size <= NOISY * self._floor
+            return f"the residue is at the level of noise, {self._floor:.1e}" if small else ""
         share = sign_changes(x, left)[0]
         if share <= UNRESOLVED:
             return ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 import torch
@@ -19,6 +20,24 @@ from specbias.training.threads import each
 
 BLOCK = 4096  # points that pass the tanh layers together on the CPU: 30 units of float64 are 1 MB
 LEAST = 1e-6  # share of the largest column's square below which a column of the Jacobian is not divided by
+
+
+def shapes_behind(hidden: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Shapes of ``bias, weights, bias, ..., weights, bias`` behind the sums of a first layer."""
+    shapes: list[tuple[int, ...]] = [(hidden[0],)]
+    for into, out in pairwise((*hidden, 1)):
+        shapes += [(out, into), (out,)]
+    return shapes
+
+
+def cut(row, shapes: list[tuple[int, ...]]) -> list:
+    """Views of a row, a tensor or an array, in these shapes."""
+    found, at = [], 0
+    for shape in shapes:
+        count = prod(shape)
+        found.append(row[at : at + count].reshape(shape))
+        at += count
+    return found
 
 
 class SpectralNetwork:
@@ -50,10 +69,8 @@ class SpectralNetwork:
 
     def __init__(self, layer, hidden: tuple[int, ...], together=None):
         self.layer, self.hidden, self.together = layer, tuple(hidden), together
-        self._shapes = [(self.hidden[0],)]
-        for into, out in pairwise((*self.hidden, 1)):
-            self._shapes += [(out, into), (out,)]
-        self.size = layer.size + sum(int(np.prod(shape)) for shape in self._shapes)
+        self._shapes = shapes_behind(self.hidden)
+        self.size = layer.size + sum(map(prod, self._shapes))
 
     def total(self, sums: torch.Tensor) -> torch.Tensor:
         """Sums over the points of this process, summed over all of them."""
@@ -70,19 +87,14 @@ class SpectralNetwork:
 
     def split(self, row: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Views of the layer's parameters, and of ``bias, weights, bias, ...`` of the tanh layers."""
-        found, at = [], self.layer.size
-        for shape in self._shapes:
-            count = int(np.prod(shape))
-            found.append(row[at : at + count].reshape(shape))
-            at += count
-        return row[: self.layer.size], found
+        return row[: self.layer.size], cut(row[self.layer.size :], self._shapes)
 
     def initial(self, first: torch.Tensor, generator: np.random.Generator) -> torch.Tensor:
         """A row that begins with ``first``, the layer's parameters; behind it Xavier's normal, biases 0."""
         parts = [first.cpu().numpy()]
         for shape in self._shapes:
             spread = (2 / sum(shape)) ** 0.5 if len(shape) == 2 else 0.0
-            parts.append(spread * generator.standard_normal(int(np.prod(shape))))
+            parts.append(spread * generator.standard_normal(prod(shape)))
         return torch.from_numpy(np.concatenate(parts)).to(first.device)
 
     def predict(self, row: torch.Tensor) -> torch.Tensor:
@@ -132,6 +144,17 @@ class SpectralNetwork:
             total = 0.5 * float(self.total(values.new_tensor(sum(square for square, _ in found)))) / count
         gradient = self.total(torch.cat(_sums([parts for _, parts in found])))
         return total, torch.cat([self.layer.gradient(part, values), gradient])
+
+    def as_function(
+        self, goal: torch.Tensor, power: int = 2
+    ) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+        """`loss_and_gradient` of NumPy rows, as `minimize` takes it."""
+
+        def value(row: np.ndarray) -> tuple[float, np.ndarray]:
+            loss, gradient = self.loss_and_gradient(torch.from_numpy(row).to(goal.device), goal, power)
+            return loss, gradient.cpu().numpy()
+
+        return value
 
     def _norm(self, row: torch.Tensor, goal: torch.Tensor, power: int) -> float:
         """``(mean |r|^p)^(1/p)`` over all points; powers are taken of numbers near 1."""

@@ -52,6 +52,11 @@ class Lattice:
         """Angular wavenumbers ``(d,)`` of one whole wave in a period."""
         return 2 * np.pi / (np.array(self.sizes) * np.array(self.step))
 
+    @classmethod
+    def square(cls, points: int, *, low: float = 0.0, length: float = 2 * np.pi) -> Lattice:
+        """Periodic, of so many points along each of two axes."""
+        return cls((low,) * 2, (length / points,) * 2, (points,) * 2, (points,) * 2)
+
     def points(self) -> np.ndarray:
         """``(n, d)``, the last axis fastest."""
         axes = [a + h * np.arange(n) for a, h, n in zip(self.low, self.step, self.shape, strict=True)]

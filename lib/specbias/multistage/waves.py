@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import scipy.fft
@@ -13,7 +14,7 @@ from specbias._checks import check_choice
 from specbias.multistage.features import AbsorbedLayer, choose_transform
 from specbias.multistage.gauss_newton import gauss_newton
 from specbias.multistage.quasi_newton import Minimum
-from specbias.multistage.spectral_network import SpectralNetwork
+from specbias.multistage.spectral_network import SpectralNetwork, cut, shapes_behind
 from specbias.multistage.transforms import GridTransform, Lattice, find_lattice
 from specbias.spectra import Modes, largest_modes
 
@@ -61,10 +62,7 @@ class WaveNetwork:
     @property
     def size(self) -> int:
         """Number of parameters."""
-        sizes = (*self.hidden, 1)
-        return 2 * self.hidden[0] * len(self.wavenumbers) + self.hidden[0] + sum(
-            into * out + out for into, out in zip(sizes[:-1], sizes[1:], strict=True)
-        )  # fmt: skip
+        return 2 * self.hidden[0] * len(self.wavenumbers) + sum(map(prod, shapes_behind(self.hidden)))
 
     def predict(self, parameters: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Outputs ``(n,)`` at ``x`` ``(n, d)``; of longdouble on a grid that the waves fit, in longdouble."""
@@ -92,21 +90,16 @@ class WaveNetwork:
         return lattice, np.rint(self.wavenumbers / self.base).astype(int)
 
     def _extended(self, parameters: np.ndarray, lattice: Lattice, waves: np.ndarray) -> np.ndarray:
-        units, tail = self.hidden[0], parameters[2 * self.hidden[0] * len(waves) :].astype(np.longdouble)
-        weights = parameters[: 2 * units * len(waves)].view(np.complex128).reshape(units, -1)
+        first = 2 * self.hidden[0] * len(waves)
+        weights = parameters[:first].view(np.complex128).reshape(self.hidden[0], -1)
         values = _synthesize_extended(weights.astype(np.clongdouble), lattice, waves)
-        out, at = np.empty(values.shape[1], np.longdouble), 0
-        layers, sizes = [], (*self.hidden, 1)
-        for into, units in zip((0, *sizes[:-1]), sizes, strict=True):  # the first layer has but a bias
-            layers.append(
-                (tail[at : at + into * units].reshape(units, into), tail[at + into * units :][:units, None])
-            )
-            at += into * units + units
+        bias, *tail = cut(parameters[first:].astype(np.longdouble), shapes_behind(self.hidden))
+        out = np.empty(values.shape[1], np.longdouble)
         for begin in range(0, len(out), BLOCK):
-            state = np.tanh(values[:, begin : begin + BLOCK] + layers[0][1])
-            for weights, bias in layers[1:-1]:
-                state = np.tanh(weights @ state + bias)
-            out[begin : begin + BLOCK] = layers[-1][0][0] @ state + layers[-1][1][0]
+            state = np.tanh(values[:, begin : begin + BLOCK] + bias[:, None])
+            for weights, bias_of in zip(tail[:-2:2], tail[1:-2:2], strict=True):
+                state = np.tanh(weights @ state + bias_of[:, None])
+            out[begin : begin + BLOCK] = tail[-2][0] @ state + tail[-1]
         return out
 
 
@@ -172,9 +165,8 @@ def noise_level(field: np.ndarray) -> float:
     outer, middle = (power[(farthest > low) & (farthest <= high)] for low, high in ((0.45, 0.5), (0.35, 0.4)))
     if not outer.size or not middle.size:
         return 0.0
-    scatter = (
-        2 / outer.size + 2 / middle.size
-    ) ** 0.5  # of the ratio, as each mode is drawn with its conjugate
+    # of the ratio; each mode is there with its conjugate
+    scatter = (2 / outer.size + 2 / middle.size) ** 0.5
     if middle.mean() > (1 + max(FLATNESS, 3 * scatter)) * outer.mean():
         return 0.0
     return float((outer.mean() / field.size) ** 0.5)
@@ -187,17 +179,35 @@ def choose_modes(field: np.ndarray, count: int | None, floor: float = 0.0) -> tu
     modes, and hardly what does not. Modes that noise of standard deviation ``floor`` may explain are left
     out.
     """
-    modes = largest_modes(field)
-    size = float(np.sqrt(np.mean(field**2)))
-    own = ~np.any(2 * np.abs(modes.wavenumbers) % np.array(field.shape), axis=1)  # constant, or alternating
-    power = modes.amplitudes**2 * np.where(own, 1.0, 0.5)
-    outside = np.sqrt(np.append(np.cumsum(power[::-1])[::-1], 0.0)) / max(size, 1e-300)
+    modes, outside = all_modes(field)
     if count is None:
         count = max(1, int(np.argmax(outside <= SHARE)))
         if floor > 0:
             count = min(count, max(1, int((modes.amplitudes > 6 * floor / field.size**0.5).sum())))
     count = min(count, len(modes.amplitudes))
     return Modes(*(part[:count] for part in modes)), float(outside[count])
+
+
+def all_modes(field: np.ndarray) -> tuple[Modes, np.ndarray]:
+    """All modes of a field, the largest first, and what the first so many leave, by its root mean square.
+
+    Examples
+    --------
+    >>> angle = 2 * np.pi * np.arange(8) / 8
+    >>> all_modes(3 * np.cos(angle) + 4 * np.sin(2 * angle))[1].round(12)[:3].tolist()
+    [1.0, 0.6, 0.0]
+    """
+    modes = largest_modes(field)
+    own = ~np.any(2 * np.abs(modes.wavenumbers) % np.array(field.shape), axis=1)  # constant, or alternating
+    power = modes.amplitudes**2 * np.where(own, 1.0, 0.5)
+    left = np.append(np.cumsum(power[::-1])[::-1], 0.0)
+    return modes, np.sqrt(left / max(np.mean(field**2), 1e-300))
+
+
+def modes_on(goal: np.ndarray, lattice: Lattice, features: int | None, floor: float = 0.0) -> Modes:
+    """The modes that a stage on a lattice begins with; phases are those at the origin of its coordinates."""
+    modes, _ = choose_modes(extend(goal, lattice), features, floor)
+    return modes._replace(phases=modes.phases - modes.wavenumbers * lattice.base @ np.array(lattice.low))
 
 
 def is_resolved(field: np.ndarray) -> bool:
@@ -263,15 +273,13 @@ def fit_waves(
     Returns
     -------
     WaveNetwork, Minimum
-        The latter's history is half of the mean square after each step; its evaluations are iterations of
-        conjugate gradients, its iterations are steps.
+        The latter's iterations are those of conjugate gradients, its evaluations are steps of Gauss–Newton;
+        between two of these its history, half of the mean square, stays as it was.
     """
     check_choice("kind", kind, STARTS)
-    modes, _ = choose_modes(extend(goal, lattice), features, floor)
+    modes = modes_on(goal, lattice, features, floor)
     if kind == "auto":
         kind = "coherent" if features is None else "scattered"
-    moved = modes.phases - modes.wavenumbers * lattice.base @ np.array(lattice.low)
-    modes = Modes(modes.wavenumbers, modes.amplitudes, moved)
     transform = GridTransform(lattice, modes.wavenumbers, device)
     network = SpectralNetwork(AbsorbedLayer(transform, hidden[0]), hidden)
     wanted = torch.from_numpy(np.ascontiguousarray(goal.ravel())).to(device)
@@ -280,7 +288,7 @@ def fit_waves(
         network, row, wanted, max_iter=max_iter, tolerance=tolerance, patience=patience, callback=callback
     )
     fitted = WaveNetwork(modes.wavenumbers * lattice.base, tuple(hidden), lattice.base)
-    history = 0.5 * found.history[:, 1] ** 2
+    spent, sizes = found.history.T
+    history = 0.5 * np.repeat(sizes, np.diff(np.append(spent, spent[-1] + 1)).astype(int)) ** 2
     row = found.row.cpu().numpy()
-    minimum = Minimum(row, history[-1], len(history) - 1, found.iterations, history, found.reason)
-    return fitted, minimum
+    return fitted, Minimum(row, history[-1], found.iterations, len(spent) - 1, history, found.reason)

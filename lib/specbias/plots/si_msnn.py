@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator
 
-from specbias.experiments.si_msnn_findings import made
+from specbias.experiments.si_msnn_findings import joined, made
 from specbias.interactive import Line, Panel
 from specbias.plots import INK, LINE_STYLES, MARKERS, PALETTE, style
 from specbias.plots.sequential_plane import positive
@@ -149,25 +149,11 @@ def convergence(run: xr.Dataset) -> Figure:
     """Size of the residue against iterations counted through all stages; marks where stages begin."""
     figure, ax = plt.subplots(figsize=(6.0, 4.4))
     for number, name in enumerate(run.variant.values):
-        at, size, begins = _joined(run.sel(variant=name))
+        at, size, begins = joined(run, name)
         ax.plot(at, positive(size), markevery=begins, label=name, **_look(number))
     ax.set(xlabel="iterations, all stages", ylabel="residue (rms)", yscale="log")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
-
-
-def _joined(one: xr.Dataset) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Iterations counted through all stages, size of the residue, and at which records stages begin."""
-    at, size, begins, offset = [], [], [], 0.0
-    for stage in range(one.sizes["stage"]):
-        steps = one.iteration.isel(stage=stage).values
-        present = np.isfinite(steps)
-        if present.any():
-            begins.append(len(at))
-            at.extend(steps[present] + offset)
-            size.extend(one["size"].isel(stage=stage).values[present])
-            offset = at[-1]
-    return np.array(at), np.array(size), begins
 
 
 @style()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from specbias._checks import check_count, check_positive, check_real
+from specbias._checks import check_count, check_positive, check_real, check_seed
 
 
 def phase_surrogates(values: ArrayLike, count: int, *, seed: int) -> np.ndarray:
@@ -47,7 +47,7 @@ def phase_surrogates(values: ArrayLike, count: int, *, seed: int) -> np.ndarray:
     >>> bool(np.allclose(np.abs(np.fft.rfft(found)), np.abs(np.fft.rfft(values)), rtol=1e-12))
     True
     """
-    values, count, seed = _signal(values), check_count("count", count), _check_seed(seed)
+    values, count, seed = _signal(values), check_count("count", count), check_seed("seed", seed)
     n = values.size
     free = (n - 1) // 2  # wavenumbers 1 ... free have a phase
     coefficients = np.fft.rfft(values) * np.ones((count, 1))
@@ -146,11 +146,3 @@ def _signal(values: ArrayLike) -> np.ndarray:
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"values must be one-dimensional, of at least one sample, got shape {values.shape}")
     return values
-
-
-def _check_seed(seed: int) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        raise TypeError(f"seed must be a whole number, got {seed!r}")
-    if seed < 0:
-        raise ValueError(f"seed must not be negative, got {seed}")
-    return int(seed)
