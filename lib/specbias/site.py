@@ -130,7 +130,7 @@ def stage(
     shutil.copytree(root / "assets", staged / "assets")
     for run in runs:
         (staged / "book" / f"{run.chapter.name}.md").unlink()
-        notebook = json.loads(run.notebook.read_text("utf-8"))
+        notebook = without_widgets(json.loads(run.notebook.read_text("utf-8")))
         if run.changed:
             notebook["cells"].insert(1, this_run_cell(run))
         (staged / "book" / f"{run.chapter.name}.ipynb").write_text(json.dumps(notebook), "utf-8")
@@ -142,6 +142,23 @@ def stage(
     (staged / "_config.yml").write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
     contents = toc or yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
     (staged / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False), "utf-8")
+
+
+def without_widgets(notebook: dict) -> dict:
+    """A notebook less its widgets: without a kernel a progress bar is an empty figure, with a caption.
+
+    Examples
+    --------
+    >>> bar = {"data": {"application/vnd.jupyter.widget-view+json": {}, "text/plain": ["0%"]}}
+    >>> cell = {"cell_type": "code", "outputs": [bar, {"data": {"text/html": "<p>"}}]}
+    >>> len(without_widgets({"cells": [cell]})["cells"][0]["outputs"])
+    1
+    """
+    widget = "application/vnd.jupyter.widget-view+json"
+    for cell in notebook["cells"]:
+        if "outputs" in cell:
+            cell["outputs"] = [one for one in cell["outputs"] if widget not in one.get("data", {})]
+    return notebook
 
 
 def jupyter_book(staged: Path, builder: str, *, strict: bool, show_warnings: bool = True) -> Path:

@@ -39,6 +39,12 @@ def words(value: float) -> str:
     return f"{digits}e{int(power)}"
 
 
+def last_share(run: xr.Dataset, variant: str) -> float:
+    """What the last stage of a variant leaves of what it was given."""
+    sizes = np.append(1.0, made(run, variant))
+    return float(sizes[-1] / sizes[-2])
+
+
 def best(run: xr.Dataset, kind: str, key: str) -> tuple[str, float]:
     """Of the variants whose names begin with ``kind``, the one that ends lowest."""
     found = {name: last(run, name, key) for name in run.variant.values if name.startswith(kind)}

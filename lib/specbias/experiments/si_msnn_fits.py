@@ -52,7 +52,7 @@ def flow_fits(
         ``rms`` and ``largest`` of the residue on the fitted points, ``between`` (rms of the error half-way
         between them along both axes); ``points``, ``modes``, ``parameters``, ``iterations``, ``seconds``;
         ``predicted (variant)``, rms of the target minus ``predict``, all in float64. ``iteration`` and ``size
-        (variant, stage, record)``: the search. ``field (x, y)``; ``residue (variant, left, x, y)``, thinned out;
+        (variant, stage, record)``: the search. ``field (x, y)``; ``residue (variant, left, x, y)``, thinned;
         ``spectrum (variant, left, kx, ky)``: magnitudes of the residue's Fourier coefficients, pooled;
         ``energy (bin)``, ``reached`` and ``left_energy (variant, left, bin)``: E(k) of the target, of the
         stages' sum, of the residue. ``truncated (count)``: rms that a Fourier series leaves, by its modes.
