@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from specbias.models import MLP
+from specbias.provenance import processor
 from specbias.training.data import Data
 from specbias.training.fitting import _Steps
 from specbias.training.fused import ACTIVATIONS, FusedStack, FusedSteps
@@ -313,15 +314,6 @@ def write_json(path: Path | None, numbers: dict) -> None:
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(numbers, indent=2) + "\n")
-
-
-def processor() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def has_jax(threads: int | None) -> bool:

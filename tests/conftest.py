@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+
+from specbias.provenance import portable_instructions
+
+os.environ.update(portable_instructions())  # as recorded runs are made; before Numba is imported
 
 import hypothesis
 import matplotlib.pyplot as plt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -67,6 +68,8 @@ def test_file_is_compressed_netcdf4_with_provenance_for_any_reader(waves, result
             "started",
             "commit",
             "command",
+            "processor",
+            "instructions",
             "specbias",
             "python",
             "numpy",
@@ -274,3 +277,25 @@ def test_the_books_runs_need_no_jupyter(tmp_path):
     listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert listed.returncode == 0, listed.stderr
     assert "spectral-bias/" in listed.stdout
+
+
+@pytest.mark.parametrize("start", ["specbias.__main__", "specbias.rerun"])
+def test_recording_compiles_for_any_processor_of_the_kind(start):
+    from llvmlite.binding import get_host_cpu_features
+
+    code = (
+        f"import sys, {start}; from specbias.__main__ import record; print('numba' in sys.modules);"
+        "record(['--list']); from numba import config; print(config.CPU_NAME)"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_CPU")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    words = done.stdout.split()
+    assert words[0] == "False", f"Numba is imported before {start} can tell it what to compile for"
+    assert words[-1] == ("x86-64-v3" if get_host_cpu_features().get("avx2") else "None")
+    own = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**environment, "NUMBA_CPU_NAME": "haswell"},
+    )
+    assert own.stdout.split()[-1] == "haswell"

@@ -8,12 +8,13 @@ import os
 import shlex
 import sys
 
-from specbias.provenance import duration, provenance
+from specbias.provenance import duration, portable_instructions, provenance
 from specbias.recorded import recorded, recorded_runs
 
 
 def record(arguments: list[str]) -> int:
     """Make a recorded run and return the exit code."""
+    os.environ.update(portable_instructions())  # before Numba is imported
     from specbias.experiments import REGISTRY
 
     parser = argparse.ArgumentParser(

@@ -18,7 +18,15 @@ import specbias
 
 PROVENANCE = ("origin", "started", "seeds", "device", "wall_time", "commit")
 
-__all__ = ["book_root", "commit", "duration", "provenance", "run_attributes"]
+__all__ = [
+    "book_root",
+    "commit",
+    "duration",
+    "portable_instructions",
+    "processor",
+    "provenance",
+    "run_attributes",
+]
 
 
 def provenance(dataset: xr.Dataset, *others: xr.Dataset) -> str:
@@ -83,6 +91,8 @@ def run_attributes(
         "commit": commit,
         "command": os.environ.get("SPECBIAS_COMMAND", f"python -m specbias record {name}"),
         "specbias": specbias.__version__,
+        "processor": processor(),
+        "instructions": os.environ.get("NUMBA_CPU_NAME", "of this processor"),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "xarray": xr.__version__,
@@ -100,6 +110,39 @@ def commit() -> str:
         return commit + ("-dirty" if _git(root, "status", "--porcelain", "--", "lib") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def portable_instructions() -> dict[str, str]:
+    """What the environment has to say so that compiled loops round alike on every processor of a kind.
+
+    Sums are grouped by how many numbers the processor adds at once, and a chaotic training turns the last
+    digit into another one soon. Recorded runs, and what they are checked against, are therefore compiled for
+    what all x86 processors since 2013 have (x86-64-v3) and not for the one at hand, which may be a third
+    faster. Nothing on other processors, or where ``NUMBA_CPU_NAME`` is set. Numba reads this when it is
+    imported.
+
+    Examples
+    --------
+    >>> set(portable_instructions().values()) <= {"x86-64-v3", ""}
+    True
+    """
+    if importlib.util.find_spec("llvmlite") is None or "NUMBA_CPU_NAME" in os.environ:
+        return {}
+    from llvmlite.binding import get_host_cpu_features
+
+    if not get_host_cpu_features().get("avx2"):
+        return {}
+    return {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": ""}
+
+
+def processor() -> str:
+    """The processor's name where the system tells it, else its kind."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())
 
 
 def book_root() -> Path | None:

@@ -20,7 +20,7 @@ from specbias.chapters import (
     find_chapter,
     preset_values,
 )
-from specbias.provenance import book_root, duration
+from specbias.provenance import book_root, duration, portable_instructions
 from specbias.recorded import recorded_runs
 
 EPILOG = """\b
@@ -212,7 +212,7 @@ def _values(
 
 def _switches(recorded: bool | None, record: bool = False) -> dict[str, str]:
     switches = {} if recorded is None else {"SPECBIAS_RECORDED": "yes" if recorded else "no"}
-    return switches | ({"SPECBIAS_RECORD": "yes"} if record else {})
+    return portable_instructions() | switches | ({"SPECBIAS_RECORD": "yes"} if record else {})
 
 
 def _announce(root: Path, chapter: Chapter, values: dict) -> None:

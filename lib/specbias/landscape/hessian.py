@@ -5,7 +5,9 @@ parameters that is linear in each layer. The Hessian of the mean squared error `
 ``2 / n (J^T J + sum_k r_k d2f(x_k))`` with the masks of the units fixed. The second derivative of ``f``
 has no blocks on the diagonal; between layers ``l < m`` it is (what enters ``l``) times (how layer ``m - 1``
 moves with ``l``) times (how the output moves with ``m``). This is exact wherever no unit is just at its
-kink (there the derivative of ReLU is taken as 0, as in PyTorch).
+kink. There the derivative of ReLU is taken as 0, as in PyTorch; and a unit is there when its value is 0 but
+for rounding, so that the last digit of a weight, and with it the processor, does not decide: a network that
+was built by hand has many samples on its kinks.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from specbias.ensembles.networks import check_data, layers
 from specbias.landscape.canonical import as_rows
 
 _NULL = 1e-12  # singular values that are 0, relative to the largest: rounding leaves about 1e-15
+_KINK = 1e-12  # values that are 0, relative to the largest of their layer
 _INDEPENDENT = 1e-8  # the same for unit vectors, which come with errors of their own
 
 
@@ -271,8 +274,8 @@ class _Network:
         self.entering, self.masks = [x[:, None]], []
         for weights, bias in zip(self.weights[:-1], biases[:-1], strict=True):
             values = self.entering[-1] @ weights.T + bias
-            self.masks.append(values > 0)
-            self.entering.append(np.maximum(values, 0))
+            self.masks.append(values > _KINK * np.abs(values).max())
+            self.entering.append(values * self.masks[-1])
         self.residual = self.entering[-1] @ self.weights[-1][0] + biases[-1] - y
         self.leaving = [np.ones((x.size, 1))]
         for weights, mask in zip(self.weights[:0:-1], self.masks[::-1], strict=True):
