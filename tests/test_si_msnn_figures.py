@@ -34,12 +34,13 @@ def flow_run(names=NAMES, stages=STAGES, side=16) -> xr.Dataset:
     waves = np.arange(side) - side // 2
     k = np.linspace(0.3, 40, 50)
     energy = np.where(np.arange(50) == 9, 0.0, k**-3.0)
-    over = ("variant", "stage")
+    over, each = ("variant", "stage"), ("variant", "seed", "stage")
     modes = np.where(made, 10.0 ** np.arange(1, tallest + 1), np.nan)
     return xr.Dataset(
         {
-            "rms": (over, sizes), "between": (over, 3 * sizes), "largest": (over, 5 * sizes),
-            "modes": (over, modes), "iteration": ((*over, "record"), record),
+            "rms": (each, sizes[:, None]), "between": (each, 3 * sizes[:, None]),
+            "largest": (each, 5 * sizes[:, None]), "modes": (each, modes[:, None]),
+            "iteration": ((*over, "record"), record),
             "size": ((*over, "record"), np.where(np.isfinite(record), left[:, :-1, None], np.nan)),
             "field": (("x", "y"), field), "residue": (("variant", "left", "x", "y"), residue),
             "spectrum": (("variant", "left", "kx", "ky"), spectrum), "energy": ("bin", energy),
@@ -70,8 +71,11 @@ def plane_run(names=PLANE, seeds=2, tallest=3, side=12) -> xr.Dataset:
             "largest": (over, largest), "between": (over, 7 * largest),
             "residue": (("variant", "left", "x", "y"), scale[..., None, None] * image),
             "chebyshev": ("degree", [1e-5, 2e-15]),
+            "outside": (("treatment", "count"), [[0.5, 1e-3, 0.0], [0.4, 1e-5, 1e-9]]),
+            "series": ("treatment", [1e-2, 3e-6]),
         },
-        {"variant": list(names), "x": axis, "y": axis, "degree": [4, 24]},
+        {"variant": list(names), "x": axis, "y": axis, "degree": [4, 24], "treatment": ["as it is", "window"],
+         "count": [1, 10, 100]},
     )  # fmt: skip
 
 
@@ -163,8 +167,8 @@ def test_on_and_between():
     assert [ax.get_title() for ax in axes] == list(NAMES)
     assert words(figure) == ["rms on the grid", "between", "1.1e−16"]
     _, on, _, between, rounding = axes[2].get_lines()
-    np.testing.assert_allclose(on.get_ydata(), run.rms[2])
-    np.testing.assert_allclose(between.get_ydata(), run.between[2])
+    np.testing.assert_allclose(on.get_ydata(), run.rms[2, 0])
+    np.testing.assert_allclose(between.get_ydata(), run.between[2, 0])
     assert (on.get_markerfacecolor(), between.get_markerfacecolor()) == (on.get_color(), "none")
     np.testing.assert_allclose(rounding.get_ydata(), 1.1e-16)
 
@@ -178,6 +182,15 @@ def test_plane_errors():
     np.testing.assert_allclose(lines[0].get_ydata(), [1e-4, 1e-8, 1e-12])
     np.testing.assert_allclose(lines[4].get_ydata(), 7 * run.largest[0, 0])
     np.testing.assert_allclose(lines[-1].get_ydata(), 2e-15)
+
+
+def test_plane_series():
+    run = plane_run()
+    left, right = shown(figures.plane_series(run))
+    np.testing.assert_allclose(left.get_lines()[1].get_ydata(), run.outside[1])
+    assert np.isnan(left.get_lines()[0].get_ydata()[2])  # zero has no place on a logarithmic axis
+    assert [float(line.get_ydata()[0]) for line in right.get_lines()] == [1e-2, 3e-6]
+    assert [label.get_text() for label in right.get_xticklabels()] == ["as it is", "window"]
 
 
 def test_plane_images():
@@ -221,8 +234,8 @@ def test_truncation():
     np.testing.assert_allclose(series.get_ydata(), [0.5, 1e-3, np.nan])
     on, between = ax.get_lines()[5:7]
     np.testing.assert_allclose(on.get_xdata(), [10, 110, 1110, 11110])
-    np.testing.assert_allclose(on.get_ydata(), run.rms[2])
-    np.testing.assert_allclose(between.get_ydata(), run.between[2])
+    np.testing.assert_allclose(on.get_ydata(), run.rms[2, 0])
+    np.testing.assert_allclose(between.get_ydata(), run.between[2, 0])
 
 
 @pytest.mark.parametrize("stages", [(1,), (0,), (2, 0)])

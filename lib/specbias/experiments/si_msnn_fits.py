@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from specbias.multistage.features import AbsorbedLayer
 from specbias.multistage.minimizers import minimize
 from specbias.multistage.published import fit_published
 from specbias.multistage.spectral_network import SpectralNetwork
-from specbias.multistage.stages import rms
+from specbias.multistage.stages import Stage, rms
 from specbias.multistage.transforms import GridTransform, Lattice
 from specbias.multistage.waves import all_modes, choose_modes, fit_waves, start
 from specbias.spectra import power_spectrum_radial
@@ -31,7 +32,7 @@ KEYS = ("rms", "between", "largest", "points", "modes", "parameters", "iteration
 
 def flow_fits(
     *, resolution: int, reynolds: float, moment: float, spectrum: str, peak: float, flow_seed: int,
-    variants: Mapping[str, Mapping], seed: int, device: str = "auto", progress: bool = True,
+    variants: Mapping[str, Mapping], seeds: int, seed: int, device: str = "auto", progress: bool = True,
 ) -> xr.Dataset:  # fmt: skip
     """Fit a snapshot of decaying turbulence in stages, in several ways.
 
@@ -42,90 +43,125 @@ def flow_fits(
     variants
         Name -> parameters of :class:`specbias.multistage.MultistageRegressor`, and ``oversampling``: how many
         times finer than the flow's is the grid that is fitted, with values by trigonometric interpolation.
-    seed
-        Of the fits.
+    seeds, seed
+        How many flows are fitted, each from a start of its own: ``flow_seed`` and ``seed`` are the first.
 
     Returns
     -------
     xarray.Dataset
-        Relative to the root mean square of the target, over ``(variant, stage)``, nan where there is none:
-        ``rms`` and ``largest`` of the residue on the fitted points, ``between`` (rms of the error half-way
-        between them along both axes); ``points``, ``modes``, ``parameters``, ``iterations``, ``seconds``;
-        ``predicted (variant)``, rms of the target minus ``predict``, all in float64. ``iteration`` and ``size
-        (variant, stage, record)``: the search. ``field (x, y)``; ``residue (variant, left, x, y)``, thinned;
-        ``spectrum (variant, left, kx, ky)``: magnitudes of the residue's Fourier coefficients, pooled;
-        ``energy (bin)``, ``reached`` and ``left_energy (variant, left, bin)``: E(k) of the target, of the
-        stages' sum, of the residue. ``truncated (count)``: rms that a Fourier series leaves, by its modes.
+        Relative to the root mean square of the target, over ``(variant, seed, stage)``, nan where there is
+        none: ``rms`` and ``largest`` of the residue on the fitted points, ``between`` (rms of the error
+        half-way between them along both axes); ``points``, ``modes``, ``parameters``, ``iterations``,
+        ``seconds``; ``predicted (variant, seed)``, rms of the target minus ``predict``, all in float64.
+        Of the first flow: ``iteration`` and ``size (variant, stage, record)``: the search. ``field (x, y)``;
+        ``residue (variant, left, x, y)``, thinned; ``spectrum (variant, left, kx, ky)``: magnitudes of the
+        residue's Fourier coefficients, pooled; ``energy (bin)``, ``reached`` and ``left_energy (variant,
+        left, bin)``: E(k) of the target, of the stages' sum, of the residue. ``truncated (count)``: rms that
+        a Fourier series leaves, by its modes.
     """
-    flow = decaying_turbulence(
-        resolution, reynolds, moment, seed=flow_seed, spectrum=spectrum, peak=peak, progress=progress
-    )
-    field = flow.streamfunction.values
-    size, names = float(field.std()), list(variants)
-    tallest = max(dict(variant).get("stages", 4) for variant in variants.values())
-    data = {key: np.full((len(names), tallest), np.nan) for key in KEYS}
-    data |= {key: np.full((len(names), tallest, RECORDS), np.nan) for key in ("iteration", "size")}
-    thin = max(1, resolution // SHOWN)
-    shown = field[::thin, ::thin]
-    residues = np.full((len(names), tallest + 1, *shown.shape), np.nan, np.float32)
-    spectra = residues.copy()
-    energies = np.full((2, len(names), tallest + 1, BINS), np.nan)
-    predicted = np.full(len(names), np.nan)
-    for row, name in enumerate(tqdm(names, unit="fit", disable=not progress)):
-        variant = dict(variants[name])
-        finer = variant.pop("oversampling", 1)
-        x, y = Lattice.square(finer * resolution).points(), resample(field, finer * resolution)
-        model = MultistageRegressor(
-            **{"initialization": "spectrum", **variant}, random_state=seed, device=device
-        ).fit(x, y.ravel())
-        left = model.staged_residues(x, y.ravel())
-        between = resample(field, 2 * finer * resolution)[1::2, 1::2]
-        far = model.staged_residues(x + np.pi / (finer * resolution), between.ravel())
-        predicted[row] = rms(y.ravel() - model.predict(x)) / size
-        for number, (stage, after, further) in enumerate(zip(model.stages_, left[1:], far[1:], strict=True)):
-            told = (
-                rms(after) / size, rms(further) / size, np.abs(after).max() / size,
-                len(x), len(stage.network.wavenumbers), stage.network.size, stage.iterations, stage.seconds,
-            )  # fmt: skip
-            for key, value in zip(KEYS, told, strict=True):
-                data[key][row, number] = value
+    settings = {"spectrum": spectrum, "peak": peak, "progress": progress}
+    flows = [
+        decaying_turbulence(resolution, reynolds, moment, seed=flow_seed + number, **settings)
+        for number in range(seeds)
+    ]
+    names, tallest = list(variants), max(dict(one).get("stages", 4) for one in variants.values())
+    numbers = {key: np.full((len(names), seeds, tallest), np.nan) for key in KEYS}
+    predicted = np.full((len(names), seeds), np.nan)
+    images = _Images(flows[0].streamfunction.values, len(names), tallest)
+    with tqdm(total=len(names) * seeds, unit="fit", disable=not progress) as bar:
+        for row, name in enumerate(names):
+            for number, flow in enumerate(flows):
+                fit = _fit_flow(flow.streamfunction.values, variants[name], seed + number, device)
+                for key, values in fit.numbers.items():
+                    numbers[key][row, number, : len(values)] = values
+                predicted[row, number] = fit.predicted
+                if number == 0:
+                    images.add(row, fit)
+                bar.update()
+    data = {key: (("variant", "seed", "stage"), values) for key, values in numbers.items()}
+    return images.dataset(names, flows[0]).assign(data | {"predicted": (("variant", "seed"), predicted)})
+
+
+@dataclass(frozen=True)
+class _FlowFit:
+    """One fit of one flow; residues are on the flow's own grid, before the first stage and after each."""
+
+    numbers: dict[str, list[float]]
+    predicted: float
+    residues: list[np.ndarray]
+    stages: list[Stage]
+
+
+def _fit_flow(field: np.ndarray, variant: Mapping, seed: int, device: str) -> _FlowFit:
+    variant = dict(variant)
+    finer, size = variant.pop("oversampling", 1), float(field.std())
+    side = finer * len(field)
+    x, y = Lattice.square(side).points(), resample(field, side)
+    model = MultistageRegressor(
+        **{"initialization": "spectrum", **variant}, random_state=seed, device=device
+    ).fit(x, y.ravel())
+    left = model.staged_residues(x, y.ravel())
+    far = model.staged_residues(x + np.pi / side, resample(field, 2 * side)[1::2, 1::2].ravel())
+    stages = model.stages_
+    told = {
+        "rms": [rms(after) / size for after in left[1:]],
+        "between": [rms(further) / size for further in far[1:]],
+        "largest": [np.abs(after).max() / size for after in left[1:]],
+        "points": [len(x)] * len(stages),
+        "modes": [len(stage.network.wavenumbers) for stage in stages],
+        "parameters": [stage.network.size for stage in stages],
+        "iterations": [stage.iterations for stage in stages],
+        "seconds": [stage.seconds for stage in stages],
+    }
+    residues = [values.reshape(y.shape)[::finer, ::finer] for values in left]
+    return _FlowFit(told, rms(y.ravel() - model.predict(x)) / size, residues, stages)
+
+
+class _Images:
+    """What figures show of the fits of one flow: residues, spectra and searches, of every variant."""
+
+    def __init__(self, field: np.ndarray, variants: int, stages: int):
+        self.field, self.size = field, float(field.std())
+        self.thin = max(1, len(field) // SHOWN)
+        shown = field[:: self.thin, :: self.thin]
+        self.residue = np.full((variants, stages + 1, *shown.shape), np.nan, np.float32)
+        self.spectrum = self.residue.copy()
+        self.energies = np.full((2, variants, stages + 1, BINS), np.nan)
+        self.search = np.full((2, variants, stages, RECORDS), np.nan)
+
+    def add(self, row: int, fit: _FlowFit) -> None:
+        for number, plane in enumerate(fit.residues):
+            self.residue[row, number] = plane[:: self.thin, :: self.thin] / self.size
+            self.spectrum[row, number] = pooled_spectrum(plane / self.size, self.thin)
+            self.energies[0, row, number] = power_spectrum_radial(self.field - plane, BINS)[1]
+            self.energies[1, row, number] = power_spectrum_radial(plane, BINS)[1]
+        for number, stage in enumerate(fit.stages):
             steps = np.unique(np.linspace(0, len(stage.history) - 1, RECORDS).round().astype(int))
-            data["iteration"][row, number, : len(steps)] = steps
-            data["size"][row, number, : len(steps)] = np.sqrt(2 * stage.history[steps]) * stage.size / size
-        for number, values in enumerate(left):
-            plane = values.reshape(y.shape)[::finer, ::finer]
-            residues[row, number] = plane[::thin, ::thin] / size
-            spectra[row, number] = pooled_spectrum(plane / size, thin)
-            energies[0, row, number] = power_spectrum_radial(field - plane, BINS)[1]
-            energies[1, row, number] = power_spectrum_radial(plane, BINS)[1]
-    wavenumbers, energy = power_spectrum_radial(field, BINS)
-    counts, truncated = truncation(field)
-    over = ("variant", "stage", "record")
-    axis = flow.x.values[::thin]
-    waves = thin * (np.arange(len(axis)) - len(axis) // 2) + (thin - 1) / 2
-    return xr.Dataset(
-        {key: (over[: values.ndim], values) for key, values in data.items()}
-        | {
-            "predicted": ("variant", predicted),
-            "field": (("x", "y"), (shown / size).astype(np.float32)),
-            "residue": (("variant", "left", "x", "y"), residues),
-            "spectrum": (("variant", "left", "kx", "ky"), spectra),
-            "energy": ("bin", energy),
-            "reached": (("variant", "left", "bin"), energies[0]),
-            "left_energy": (("variant", "left", "bin"), energies[1]),
-            "truncated": ("count", truncated),
-        },
-        {
-            "variant": names,
-            "x": axis,
-            "y": axis,
-            "kx": waves,
-            "ky": waves,
-            "bin": wavenumbers,
-            "count": counts,
-        },
-        {"target_rms": size, "steps": flow.attrs["steps"]},
-    )
+            sizes = np.sqrt(2 * stage.history[steps]) * stage.size / self.size
+            self.search[:, row, number, : len(steps)] = steps, sizes
+
+    def dataset(self, names: list[str], flow: xr.Dataset) -> xr.Dataset:
+        wavenumbers, energy = power_spectrum_radial(self.field, BINS)
+        counts, truncated = truncation(self.field)
+        axis = flow.x.values[:: self.thin]
+        waves = self.thin * (np.arange(len(axis)) - len(axis) // 2) + (self.thin - 1) / 2
+        shown = self.field[:: self.thin, :: self.thin] / self.size
+        return xr.Dataset(
+            {
+                "field": (("x", "y"), shown.astype(np.float32)),
+                "residue": (("variant", "left", "x", "y"), self.residue),
+                "spectrum": (("variant", "left", "kx", "ky"), self.spectrum),
+                "energy": ("bin", energy),
+                "reached": (("variant", "left", "bin"), self.energies[0]),
+                "left_energy": (("variant", "left", "bin"), self.energies[1]),
+                "iteration": (("variant", "stage", "record"), self.search[0]),
+                "size": (("variant", "stage", "record"), self.search[1]),
+                "truncated": ("count", truncated),
+            },
+            {"variant": names, "x": axis, "y": axis, "kx": waves, "ky": waves, "bin": wavenumbers,
+             "count": counts},
+            {"target_rms": self.size, "steps": flow.attrs["steps"]},
+        )  # fmt: skip
 
 
 def pooled_spectrum(field: np.ndarray, side: int) -> np.ndarray:
@@ -152,7 +188,7 @@ def truncation(field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def stage_limits(
-    *, resolution: int, flows: Mapping[str, Mapping], features: Sequence[int],
+    *, flows: Mapping[str, Mapping], features: Sequence[int],
     searches: Mapping[str, Mapping], seeds: int, seed: int, progress: bool = True,
 ) -> xr.Dataset:  # fmt: skip
     """How far one stage gets, by the number of its modes, the search and its start.
@@ -174,11 +210,10 @@ def stage_limits(
     shape = (len(names), len(ways), len(features), seeds)
     size, seconds = np.full(shape, np.nan), np.full(shape, np.nan)
     outside = np.full((len(names), len(features)), np.nan)
-    lattice = Lattice.square(resolution)
     with tqdm(total=int(np.prod(shape)), unit="fit", disable=not progress) as bar:
         for a, name in enumerate(names):
-            field = decaying_turbulence(resolution, **flows[name]).streamfunction.values
-            goal = field / field.std()
+            field = decaying_turbulence(**flows[name]).streamfunction.values
+            goal, lattice = field / field.std(), Lattice.square(len(field))
             for c, count in enumerate(features):
                 outside[a, c] = choose_modes(goal, count)[1]
                 for b, way in enumerate(ways):

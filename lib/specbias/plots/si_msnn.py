@@ -26,6 +26,7 @@ __all__ = [
     "on_and_between",
     "plane_errors",
     "plane_images",
+    "plane_series",
     "truncation",
 ]
 
@@ -87,7 +88,7 @@ def flow_images(run: xr.Dataset, variant: str) -> Figure:
     figure, axes = plt.subplots(2, len(left), figsize=(max(3.2, 1.68 * len(left)), 4.5), squeeze=False)
     step = float(run.x[1] - run.x[0])
     for number, (values, (top, bottom)) in enumerate(zip(left, axes.T, strict=True)):
-        largest = run.largest.sel(variant=variant).values[number - 1] if number else np.abs(values).max()
+        largest = made(run, variant, "largest")[number - 1] if number else np.abs(values).max()
         _image(top, values, float(run.x[0]), step, float(np.quantile(np.abs(values), 0.995)))
         title = f"after stage {number}:\n{largest:.0e}" if number else f"target:\n{largest:.2g}"
         top.set_title(title, fontsize=10)
@@ -158,9 +159,8 @@ def convergence(run: xr.Dataset) -> Figure:
 
 @style()
 def on_and_between(run: xr.Dataset) -> Figure:
-    """Size of the residue on the grid and between its points by stage, a panel a variant."""
-    on, between = (run[key].expand_dims("seed") for key in ("rms", "between"))
-    return _by_stage(on, between, {"1.1e−16": _ROUNDING}, "rms on the grid", "residue (rms)")
+    """Size of the residue on the grid and between its points by stage, a panel a variant; a mark a flow."""
+    return _by_stage(run.rms, run.between, {"1.1e−16": _ROUNDING}, "rms on the grid", "residue (rms)")
 
 
 @style()
@@ -268,12 +268,31 @@ def plane_images(run: xr.Dataset, names: Sequence[str]) -> Figure:
 
 
 @style()
+def plane_series(run: xr.Dataset) -> Figure:
+    """Fourier series of the plane function by treatment: left on the points by modes; all modes, between."""
+    figure, (by_count, between) = plt.subplots(1, 2, figsize=(7.6, 3.9), sharey=True, width_ratios=(2, 1))
+    names = run.treatment.values
+    for number, name in enumerate(names):
+        look = _look(number)
+        by_count.plot(
+            run["count"], positive(run.outside.sel(treatment=name).values), **look | {"marker": None}
+        )
+        between.plot(number, run.series.sel(treatment=name), **look | {"linestyle": "none"}, markersize=8)
+    by_count.set(xlabel="modes", ylabel="error", xscale="log", yscale="log", ylim=(1e-8, 3))
+    by_count.set_title("on the points (rms)", fontsize=10)
+    between.set_title("all modes, between\n(largest)", fontsize=10)
+    between.set_xticks(range(len(names)), names, rotation=60, ha="right")
+    between.set_xlim(-0.6, len(names) - 0.4)
+    return figure
+
+
+@style()
 def truncation(run: xr.Dataset) -> Figure:
     """What Fourier series leave, by their modes, and stages by all modes so far: on the grid and between."""
     figure, ax = plt.subplots(figsize=(6.0, 4.8))
     ax.plot(run["count"], positive(run.truncated.values), color=INK, linestyle="-", lw=1.2, label="Fourier")
     for number, name in enumerate(run.variant.values):
-        one, look = run.sel(variant=name), _look(number)
+        one, look = run.sel(variant=name).isel(seed=0), _look(number)
         modes = positive(one.modes.cumsum("stage", skipna=False).values)
         ax.plot(modes, positive(one.rms.values), label=name, **look)
         ax.plot(modes, positive(one.between.values), **look | {"linestyle": "none"}, markersize=9, mfc="none")
