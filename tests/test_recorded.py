@@ -110,6 +110,23 @@ def test_execution_arguments_are_passed_on_but_not_compared(waves, results):
     assert recorded("plain", plain, count=3, device="cpu", progress=True).parameters == '{"count":3}'
 
 
+@pytest.mark.parametrize(
+    ("built", "found", "reason"),
+    [(None, False, "cpu (device=auto: PyTorch is built without CUDA)"),
+     ("12.4", False, "cpu (device=auto: PyTorch finds no CUDA device)"),
+     ("12.4", True, "cuda (device=auto: Some GPU)")],
+)  # fmt: skip
+def test_a_run_says_which_device_auto_is_and_why(waves, results, monkeypatch, capsys, built, found, reason):
+    monkeypatch.setattr("torch.version.cuda", built)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: found)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda _: "Some GPU")
+    made = recorded("waves", waves, frequencies=[1])
+    assert f"computing waves on {reason}" in capsys.readouterr().err
+    assert made.attrs["device"] == reason.split()[0]
+    recorded("waves", waves, frequencies=[2], device="cpu")
+    assert "device=auto" not in capsys.readouterr().err
+
+
 def test_recorded_no_never_loads(waves, results, monkeypatch):
     recorded("waves", waves, frequencies=[1])
     monkeypatch.setenv("SPECBIAS_RECORDED", "no")

@@ -55,6 +55,7 @@ def test_list_shows_parameters_limits_and_presets(book):
         (["-p", "rate=0"], "rate=0: allowed is float in 0<.."),
         (["-p", "device=gpu"], "device='gpu': allowed is str, one of auto, cpu"),
         (["-p", "count"], "-p count: allowed is NAME=VALUE"),
+        (["--device", "gpu"], "device='gpu': allowed is str, one of auto, cpu"),
         (["--preset", "qick"], "no preset 'qick'; did you mean quick?"),
         (["-f", "missing.yaml"], "missing.yaml cannot be read"),
         (["-f", "claims.yaml"], "claims.yaml: allowed are lines NAME: VALUE, not a list"),

@@ -20,6 +20,7 @@ PROVENANCE = ("origin", "started", "seeds", "device", "wall_time", "commit")
 
 __all__ = [
     "book_root",
+    "chosen_device",
     "commit",
     "duration",
     "portable_instructions",
@@ -85,7 +86,7 @@ def run_attributes(
         "parameters": parameters,
         "seeds": json.dumps(_seeds(known)),
         "dtype": str(known.get("dtype", _widest_float(dataset))),
-        "device": dataset.attrs.get("device") or _device(device),
+        "device": dataset.attrs.get("device") or chosen_device(device)[0],
         "wall_time": wall_time,
         "started": started.isoformat(timespec="seconds"),
         "commit": commit,
@@ -133,6 +134,25 @@ def portable_instructions() -> dict[str, str]:
     if not get_host_cpu_features().get("avx2"):
         return {}
     return {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": ""}
+
+
+def chosen_device(device: str) -> tuple[str, str]:
+    """What ``"auto"`` is here, and why; any other device is itself, for no reason.
+
+    Examples
+    --------
+    >>> chosen_device("cpu")
+    ('cpu', '')
+    """
+    if str(device) != "auto":
+        return str(device), ""
+    if importlib.util.find_spec("torch") is None:
+        return "cpu", "PyTorch is not installed"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda", torch.cuda.get_device_name(0)
+    return "cpu", "PyTorch finds no CUDA device" if torch.version.cuda else "PyTorch is built without CUDA"
 
 
 def processor() -> str:
@@ -185,16 +205,6 @@ def _seeds_in_words(seeds: list) -> str:
     if seeds == list(range(seeds[0], seeds[0] + len(seeds))):
         return f"seeds {seeds[0]}–{seeds[-1]}"
     return "seeds " + ", ".join(map(str, seeds)) if len(seeds) <= 8 else f"{len(seeds)} seeds"
-
-
-def _device(device) -> str:
-    if str(device) != "auto":
-        return str(device)
-    if importlib.util.find_spec("torch") is None:
-        return "cpu"
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _git(root: Path, *arguments: str) -> str:

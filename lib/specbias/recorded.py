@@ -31,7 +31,7 @@ import numpy as np
 import xarray as xr
 
 from specbias._files import whole_file
-from specbias.provenance import book_root, commit, duration, provenance, run_attributes
+from specbias.provenance import book_root, chosen_device, commit, duration, provenance, run_attributes
 
 __all__ = ["canonical_json", "checkpoint_folder", "provenance", "recorded", "recorded_runs", "results_folder"]
 
@@ -95,8 +95,10 @@ def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) ->
     write = _switch("SPECBIAS_RECORD", default=False)
     if write:
         path = _writable(name)
-    print(f"specbias: computing {name}{_why(found, compared)}", file=sys.stderr, flush=True)
-    dataset = _compute(name, function, arguments, wanted)
+    device = arguments.get("device", _default_device(function))
+    told = f"computing {name}{_where(device)}{_why(found, compared)}"
+    print(f"specbias: {told}", file=sys.stderr, flush=True)
+    dataset = _compute(name, function, arguments, wanted, device)
     if write:
         _write(dataset.assign_attrs(origin="recorded"), path)
         print(f"specbias: recorded {path} ({path.stat().st_size / 1e3:.0f} kB)", file=sys.stderr, flush=True)
@@ -181,7 +183,19 @@ def _arguments(function: Callable, parameters: dict) -> tuple[dict, dict]:
     return arguments, {key: value for key, value in compared.items() if key not in EXECUTION}
 
 
-def _compute(name: str, function: Callable, arguments: dict, parameters: str) -> xr.Dataset:
+def _default_device(function: Callable) -> str:
+    """Where a function trains that is not told where."""
+    parameter = inspect.signature(function).parameters.get("device")
+    return "cpu" if parameter is None or parameter.default is parameter.empty else parameter.default
+
+
+def _where(device: str) -> str:
+    """What "auto" has chosen and why, in words."""
+    chosen, reason = chosen_device(device)
+    return f" on {chosen} (device=auto: {reason})" if reason else ""
+
+
+def _compute(name: str, function: Callable, arguments: dict, parameters: str, device: str) -> xr.Dataset:
     started, at_commit = (
         datetime.now(UTC),
         commit(),
@@ -192,7 +206,6 @@ def _compute(name: str, function: Callable, arguments: dict, parameters: str) ->
     if not isinstance(dataset, xr.Dataset):
         raise TypeError(f"function: {name} must return an xarray.Dataset, got {type(dataset).__name__}")
     _check_variables(name, dataset)
-    device = arguments.get("device", "cpu")
     origin = {"device": device, "commit": at_commit, "started": started, "wall_time": wall_time}
     return dataset.assign_attrs(run_attributes(name, dataset, parameters, **origin))
 

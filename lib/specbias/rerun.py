@@ -85,16 +85,18 @@ that the chapter does not allow is refused before anything is written.
 @click.option(
     "--output", type=Path, metavar="DIR", help="Where to put it [default: _build/runs/CHAPTER-HASH]."
 )
+@click.option("--device", metavar="auto|cpu|cuda", help="Where to train: short for -p device=...")
 @click.option("--html", is_flag=True, help="Also write one self-contained HTML file.")
 @click.option("--record", is_flag=True, help="Write what is computed to results/.")
 @click.option(
     "--recorded/--no-recorded", default=None, help="Load recorded runs [default], or compute everything."
 )
-def run(chapter, assignments, files, preset, output, html, record, recorded) -> None:
+def run(chapter, assignments, files, preset, output, device, html, record, recorded) -> None:
     """Execute CHAPTER and keep the executed notebook. -p overrides -f, and -f overrides --preset."""
     with _one_line_errors():
         root = _root()
         found = find_chapter(root, chapter)
+        assignments = [*assignments, *([f"device={device}"] if device else [])]
         values = _values(root, found, preset, files, assignments)
         output = output or root / "_build" / "runs" / found.run_id(values)
         if output.exists() and not output.is_dir():
