@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from torch.autograd.functional import jacobian
 
-from specbias.multistage import MultistageRegressor, published, spectral_network, waves
+from specbias.multistage import MultistageRegressor, blocks, published, waves
 from specbias.multistage.features import AbsorbedLayer, FeatureLayer
 from specbias.multistage.gauss_newton import gauss_newton
 from specbias.multistage.published import fit_published
 from specbias.multistage.spectral_network import LEAST, SpectralNetwork
 from specbias.multistage.transforms import DenseTransform, GridTransform, Lattice
 from specbias.multistage.waves import WaveNetwork, choose_modes, extend, fit_waves, is_periodic, noise_level
+from specbias.provenance import chosen_device
 from specbias.training import threads
 from specbias.training.threads import own_threads
 
@@ -35,7 +36,7 @@ few = settings(max_examples=6)
 def small_blocks(points: int = 8):
     """More blocks of points than one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spectral_network, "BLOCK", points)
+        patch.setattr(blocks, "BLOCK", points)
         yield
 
 
@@ -847,6 +848,15 @@ def test_the_published_recipe_on_a_grid():
     assert len(model.stages_) >= 1 and len(model.stages_[0].network.wavenumbers) == 9
     assert (np.diff(model.residual_rms_) < 0).all()
     assert [stage.iterations for stage in model.stages_] == [40] * len(model.stages_)
+
+
+def test_the_device_that_was_chosen_is_told(capsys):
+    x = np.stack(np.meshgrid(*2 * [np.arange(8.0)], indexing="ij"), axis=-1).reshape(-1, 2)
+    y = np.cos(2 * np.pi * x[:, 0] / 8)
+    model = MultistageRegressor(initialization="spectrum", stages=1, max_iter=2, verbose=True).fit(x, y)
+    chosen, why = chosen_device("auto")
+    assert model.device_ == chosen and f"device: {chosen} ({why})" in capsys.readouterr().out
+    assert MultistageRegressor(stages=1, max_iter=2).fit(x[:, :1], y).device_ == "cpu"  # no waves, no GPU
 
 
 def test_clones_have_the_same_settings_and_the_same_fit(fitted):

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from os import PathLike
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
-from specbias.multistage.minimizers import minimize
-from specbias.multistage.networks import StageNetwork
-from specbias.multistage.published import fit_published
 from specbias.multistage.saving import read, write
-from specbias.multistage.settings import check_parameters, find_grid
-from specbias.multistage.stages import Progress, Stage, Watch, rms, scale_factor
-from specbias.multistage.waves import extend, fit_waves, noise_level
-from specbias.spectra import dominant_wavenumber, sign_changes
+from specbias.multistage.settings import check_parameters, find_grid, random_generator
+from specbias.multistage.stage_fits import fit_network, fit_spectrum, tell
+from specbias.multistage.stages import rms
+from specbias.multistage.waves import extend, noise_level
+from specbias.provenance import chosen_device
+from specbias.spectra import sign_changes
 
 UNRESOLVED = 0.35  # share of sign changes between neighbours from which on a residue is not resolved
 WORSE = 0.9  # a stage must bring the held-out residue below so much of what it was
@@ -107,8 +103,8 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
         ``(stages + 1,)``: of the residue on the training points before the first stage and after each.
     validation_rms_ : numpy.ndarray
         The same on the points held out; empty if there are none.
-    initialization_ : str
-        The one that was used.
+    initialization_, device_ : str
+        Those that were used.
     stopped_ : str
         Why there is no further stage, in words.
     n_iter_ : int
@@ -166,11 +162,14 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
         low, high = X.min(axis=0), X.max(axis=0)
         self.center_ = low / 2 + high / 2
         self.halfwidth_ = np.where(high > low, high / 2 - low / 2, 1.0)
-        generator = _generator(self.random_state)
+        generator = random_generator(self.random_state)
         self._lattice = find_grid(self, self._scaled(X, np.float64), y)
         self.initialization_ = self.initialization
         if self.initialization == "auto":
             self.initialization_ = "scale-factor" if self._lattice is None else "spectrum"
+        self.device_, why = chosen_device(self.device if self.initialization_ == "spectrum" else "cpu")
+        if self.verbose and why:
+            print(f"device: {self.device_} ({why})")
         train, held = self._split(X, generator)
         with threadpool_limits(1, "blas"):  # the matrices are small: a second thread would only wait
             self._fit_stages(X, y, train, held, generator)
@@ -259,9 +258,9 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
                 self.stopped_ = enough
                 break
             if self.initialization_ == "spectrum":
-                stage = self._fit_waves(number, left, generator)
+                stage = fit_spectrum(self, number, left, generator)
             else:
-                stage = self._fit_one(number, x, left, train, held, generator)
+                stage = fit_network(self, number, x, left, train, held, generator)
             after = stage.taken_from(left, exact)
             if number and held.size and rms(after[held]) > WORSE * held_sizes[-1]:
                 self.stopped_ = "a further stage did not improve the points held out, and was left out"
@@ -275,7 +274,7 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
             if held.size:
                 held_sizes.append(rms(left[held]))
             if self.verbose:
-                self._tell(number, sizes[-1], held_sizes[-1] if held.size else None)
+                tell(number, stage, sizes[-1], held_sizes[-1] if held.size else None)
         self.n_iter_ = max((stage.iterations for stage in self.stages_), default=0)
         self.residual_rms_, self.validation_rms_ = np.array(sizes), np.array(held_sizes)
         if self.verbose:
@@ -297,70 +296,3 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
             f"the residue changes sign between {share:.0%} of neighbouring points (noise: 50%): "
             "more stages would learn what the points do not resolve"
         )
-
-    def _fit_one(
-        self, number: int, x: np.ndarray, left: np.ndarray, train: np.ndarray, held: np.ndarray,
-        generator: np.random.Generator,
-    ) -> Stage:  # fmt: skip
-        began, size = time.perf_counter(), rms(left[train]) if self.normalize else 1.0
-        inputs, goal = np.ascontiguousarray(x[train]), left[train] / size
-        frequency = dominant_wavenumber(inputs, goal, self.frequency)
-        if number == 0 or self.initialization_ == "plain":
-            network = StageNetwork(x.shape[1], tuple(self.hidden))
-        else:
-            scale = scale_factor(frequency, inputs, self.hidden[0], bounded=self.guard)
-            network = StageNetwork(x.shape[1], tuple(self.hidden), self.activation, scale)
-        watch = Watch(network, x[held], left[held] / size, self.patience, self.max_iter, self.verbose)
-        with watch:
-            found = minimize(
-                lambda row: network.loss_and_gradient(row, inputs, goal), network.initial(generator),
-                self.optimizer, max_iter=self.max_iter, history=self.history, callback=watch,
-            )  # fmt: skip
-        reason = "held-out" if found.reason == "callback" else found.reason
-        return Stage(
-            network, watch.choose(found), size, frequency, found.iterations, found.evaluations, reason,
-            found.history, time.perf_counter() - began,
-        )  # fmt: skip
-
-    def _fit_waves(self, number: int, left: np.ndarray, generator: np.random.Generator) -> Stage:
-        began, size = time.perf_counter(), rms(left) if self.normalize else 1.0
-        goal = left.reshape(self._lattice.shape) / size
-        features = self.features[number] if np.ndim(self.features) else self.features
-        device = self.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        with Progress(self.max_iter, self.verbose) as seen:
-            settings = {"max_iter": self.max_iter, "device": device, "callback": seen}
-            if self.recipe == "published":
-                network, found = fit_published(
-                    goal, self._lattice, tuple(self.hidden), generator, features=features, **settings
-                )
-            else:
-                network, found = fit_waves(
-                    goal, self._lattice, tuple(self.hidden), generator, floor=self._floor / size,
-                    features=None if features == "auto" else features, patience=self.patience,
-                    tolerance=max(self.tol, self._floor) / size, **settings,
-                )  # fmt: skip
-        return Stage(
-            network, found.x, size, float(np.linalg.norm(network.wavenumbers[0])), found.iterations,
-            found.evaluations, found.reason, found.history, time.perf_counter() - began,
-        )  # fmt: skip
-
-    def _tell(self, number: int, size: float, held_size: float | None) -> None:
-        if number == 0:
-            print("stage  parameters  scale factor  iterations  ended by    residue   held out")
-        stage = self.stages_[-1]
-        scale = {"tanh": "—", "waves": "modes"}.get(stage.network.first, f"{stage.network.scale:.1f}")
-        last = "" if held_size is None else f"{held_size:.1e}"
-        print(
-            f"{number + 1:5d}{stage.network.size:12d}{scale:>14}{stage.iterations:12d}  {stage.reason:10s}"
-            f"{size:9.1e}{last:>11}", flush=True,
-        )  # fmt: skip
-
-
-def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
-    try:
-        random = check_random_state(random_state)
-    except ValueError as error:
-        raise ValueError(f"random_state: {error}") from error
-    return np.random.default_rng(random.randint(2**31))

@@ -6,6 +6,7 @@ import numbers
 
 import numpy as np
 import torch
+from sklearn.utils import check_random_state
 
 from specbias._checks import check_choice, check_count
 from specbias.multistage.minimizers import OPTIMIZERS
@@ -90,3 +91,12 @@ def find_grid(model, x: np.ndarray, y: np.ndarray) -> Lattice | None:
 def _check_number(name: str, value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
+
+
+def random_generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
+    """A generator of its own, seeded by what scikit-learn calls a random state."""
+    try:
+        random = check_random_state(random_state)
+    except ValueError as error:
+        raise ValueError(f"random_state: {error}") from error
+    return np.random.default_rng(random.randint(2**31))

@@ -9,35 +9,14 @@ memory that the fast transforms have saved.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from math import prod
 
 import numpy as np
 import torch
 
-from specbias.training.tanh import tanh32, tanh64
-from specbias.training.threads import each
+from specbias.multistage.blocks import cut, in_blocks, shapes_behind, summed, tanh_in_place
 
-BLOCK = 4096  # points that pass the tanh layers together on the CPU: 30 units of float64 are 1 MB
 LEAST = 1e-6  # share of the largest column's square below which a column of the Jacobian is not divided by
-
-
-def shapes_behind(hidden: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Shapes of ``bias, weights, bias, ..., weights, bias`` behind the sums of a first layer."""
-    shapes: list[tuple[int, ...]] = [(hidden[0],)]
-    for into, out in pairwise((*hidden, 1)):
-        shapes += [(out, into), (out,)]
-    return shapes
-
-
-def cut(row, shapes: list[tuple[int, ...]]) -> list:
-    """Views of a row, a tensor or an array, in these shapes."""
-    found, at = [], 0
-    for shape in shapes:
-        count = prod(shape)
-        found.append(row[at : at + count].reshape(shape))
-        at += count
-    return found
 
 
 class SpectralNetwork:
@@ -142,7 +121,7 @@ class SpectralNetwork:
         found = in_blocks(one, values)
         if power == 2:
             total = 0.5 * float(self.total(values.new_tensor(sum(square for square, _ in found)))) / count
-        gradient = self.total(torch.cat(_sums([parts for _, parts in found])))
+        gradient = self.total(torch.cat(summed([parts for _, parts in found])))
         return total, torch.cat([self.layer.gradient(part, values), gradient])
 
     def as_function(
@@ -189,9 +168,9 @@ class SpectralNetwork:
     @staticmethod
     def _pass(values: torch.Tensor, tail: list[torch.Tensor]) -> tuple[list[torch.Tensor], torch.Tensor]:
         """States of the hidden layers, and the output, of one block of the first layer's sums."""
-        states = [_tanh(values + tail[0][:, None])]
+        states = [tanh_in_place(values + tail[0][:, None])]
         for weights, bias in zip(tail[1:-2:2], tail[2:-2:2], strict=True):
-            states.append(_tanh(torch.addmm(bias[:, None], weights, states[-1])))
+            states.append(tanh_in_place(torch.addmm(bias[:, None], weights, states[-1])))
         return states, tail[-2][0] @ states[-1] + tail[-1]
 
     @staticmethod
@@ -258,7 +237,7 @@ class Linearization:
             first[:, block], gradient = self.network._back(values[block], *self._of(block), self.tail)
             return gradient
 
-        gradient = self.network.total(torch.cat(_sums(in_blocks(one, first))))
+        gradient = self.network.total(torch.cat(summed(in_blocks(one, first))))
         return torch.cat([self.network.layer.gradient(None, first), gradient]) * self.scale
 
     def _of(self, block: slice) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -277,42 +256,7 @@ class Linearization:
                 back = (self.tail[2 * layer - 1].T @ back) * slopes[layer - 1]
             return [*found, (back**2).sum(dim=1)][::-1]
 
-        found = self.network.total(torch.cat(_sums(in_blocks(one, self.states[0]))))
+        found = self.network.total(torch.cat(summed(in_blocks(one, self.states[0]))))
         units = len(self.states[0])
         each_unit = self.network.layer.size // units
         return torch.cat([(found[:units] / 2).repeat_interleave(each_unit), found])
-
-
-def in_blocks(task: Callable[[slice], object], values: torch.Tensor) -> list:
-    """What ``task`` returns for each block of the columns of ``values``, in order; on the CPU by all threads.
-
-    The blocks do not depend on the number of threads, and so neither do sums over what they return.
-    """
-    count = values.shape[1]
-    if values.device.type != "cpu":
-        return [task(slice(0, count))]
-    blocks = [slice(begin, min(begin + BLOCK, count)) for begin in range(0, count, BLOCK)]
-    found = [None] * len(blocks)
-
-    def one(index: int) -> None:
-        torch.set_num_threads(1)  # of this thread of the pool
-        found[index] = task(blocks[index])
-
-    if len(blocks) == 1:
-        return [task(blocks[0])]
-    each(one, len(blocks))
-    return found
-
-
-def _sums(parts: list[list[torch.Tensor]]) -> list[torch.Tensor]:
-    """Sum over blocks of each tensor, flat."""
-    return [torch.stack(of_all).sum(dim=0).reshape(-1) for of_all in zip(*parts, strict=True)]
-
-
-def _tanh(values: torch.Tensor) -> torch.Tensor:
-    """In place, on the thread that calls; the pool's must not wait for the pool."""
-    if values.device.type != "cpu":
-        return values.tanh_()
-    kernel = tanh32 if values.dtype == torch.float32 else tanh64
-    kernel(values.view(-1).numpy(), 0, values.numel())
-    return values

@@ -11,16 +11,16 @@ import scipy.fft
 import torch
 
 from specbias._checks import check_choice
+from specbias.multistage.blocks import BLOCK, cut, shapes_behind
 from specbias.multistage.features import AbsorbedLayer, choose_transform
 from specbias.multistage.gauss_newton import gauss_newton
 from specbias.multistage.quasi_newton import Minimum
-from specbias.multistage.spectral_network import SpectralNetwork, cut, shapes_behind
+from specbias.multistage.spectral_network import SpectralNetwork
 from specbias.multistage.transforms import GridTransform, Lattice, find_lattice
 from specbias.spectra import Modes, largest_modes
 
 SHARE = 1e-8  # of the residue that may lie outside of the modes, where their number is found
 COHERENT, SCATTERED = 0.002, 0.4  # rms of what the first hidden layer's units sum up, at the start
-BLOCK = 4096  # points that pass the tanh layers together in extended precision
 FLATNESS = 0.2  # noise has the same power in the shortest waves as in those a quarter longer; signals fall
 STARTS = ("auto", "coherent", "scattered")
 
