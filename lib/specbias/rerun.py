@@ -20,6 +20,7 @@ from specbias.chapters import (
     find_chapter,
     preset_values,
 )
+from specbias.expected import expected_seconds
 from specbias.provenance import book_root, duration, portable_instructions
 from specbias.recorded import recorded_runs
 
@@ -51,9 +52,9 @@ def list_command(names: bool) -> None:
         if names:
             click.echo("\n".join(chapter.name for chapter in found))
             return
-        for chapter in found:
-            _list_chapter(root, chapter)
         runs = recorded_runs()
+        for chapter in found:
+            _list_chapter(root, chapter, runs)
         if runs:
             click.secho("recorded runs", bold=True)
         for name, attributes in runs.items():
@@ -223,6 +224,8 @@ def _announce(root: Path, chapter: Chapter, values: dict) -> None:
     changed = ", ".join(f"{name}={_as_text(value)}" for name, value in chapter.changed(values).items())
     before = last_duration(root, chapter, values)
     took = f"; the last run took {duration(before)}" if before else ""
+    if not before and not changed and (here := expected_seconds(chapter.name, {})):
+        took = f"; about {duration(here['defaults'])} here"
     click.echo(f"{chapter.name}: {changed or 'default parameters'}{took}", err=True)
 
 
@@ -232,12 +235,15 @@ def _as_text(value) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _list_chapter(root: Path, chapter: Chapter) -> None:
+def _list_chapter(root: Path, chapter: Chapter, runs: dict[str, dict]) -> None:
     from specbias.site import last_duration
 
     click.secho(chapter.name, bold=True, nl=False)
     before = last_duration(root, chapter, {})
     click.echo(f"  {chapter.title}" + (f"  (the last run took {duration(before)})" if before else ""))
+    if here := expected_seconds(chapter.name, runs):
+        defaults, quick, everything = (duration(here[key]) for key in ("defaults", "quick", "everything"))
+        click.echo(f"  here about {defaults}; {quick} with --preset quick; {everything} with --no-recorded")
     knobs = [
         (f"{knob.name}: {knob.type} = {_as_text(knob.default)}", knob.allowed, knob.description)
         for knob in chapter.parameters.values()
