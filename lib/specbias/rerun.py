@@ -13,12 +13,14 @@ from specbias._command import as_text, chosen_values, clean_ending, one_line_err
 from specbias.chapters import Chapter, chapters, execute, find_chapter, preset_values
 from specbias.provenance import duration
 from specbias.recorded import recorded_runs
+from specbias.sweep.command import sweep
 
 EPILOG = """\b
 Examples:
   specbias list
   specbias run spectral-bias --preset quick
   specbias run spectral-bias -p epochs=2000 -p hidden=100 --html
+  specbias sweep si-msnn --preset quick -g stages=1,2,3
   specbias build --strict
 """
 
@@ -107,6 +109,9 @@ def run(chapter, assignments, files, preset, output, html, record, recorded) -> 
             page = output / f"{found.name}.html"
             single_page(root, Executed(found, notebook, seconds, found.changed(values)), page)
             click.echo(f"{page}  ({page.stat().st_size / 1e6:.1f} MB)")
+
+
+main.add_command(sweep)
 
 
 @main.command(short_help="Execute every chapter and build the site.")

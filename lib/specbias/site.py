@@ -100,7 +100,9 @@ def fingerprint(root: Path, chapter: Chapter, values: Mapping, environment: Mapp
         name: environment.get(name, os.environ.get(name))
         for name in ("SPECBIAS_RECORDED", "SPECBIAS_RESULTS")
     }
-    versions = sorted(f"{package.name}=={package.version}" for package in importlib.metadata.distributions())
+    versions = sorted(
+        {f"{package.name}=={package.version}" for package in importlib.metadata.distributions()}
+    )
     digest.update(json.dumps([dict(values), switches, sys.version, versions], sort_keys=True).encode())
     return digest.hexdigest()
 
