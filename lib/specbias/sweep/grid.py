@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from specbias._command import as_text
 from specbias.chapters import Chapter
 
-__all__ = ["in_words", "points", "read_grid"]
+__all__ = ["in_words", "points", "read_grid", "value_in_words"]
 
 _LISTS = re.compile(r"\s*\[[^\[\]]*\](\s*,\s*\[[^\[\]]*\])*\s*")
 
@@ -78,9 +78,14 @@ def in_words(point: Mapping) -> str:
     Examples
     --------
     >>> in_words({"stages": 2, "widths": [5, 6]})
-    'stages=2, widths=5,6'
+    'stages=2, widths=[5,6]'
     """
-    return ", ".join(f"{name}={as_text(value)}" for name, value in point.items())
+    return ", ".join(f"{name}={value_in_words(value)}" for name, value in point.items())
+
+
+def value_in_words(value) -> str:
+    """One value as ``-g`` takes it: a list in brackets."""
+    return f"[{as_text(value)}]" if isinstance(value, list) else as_text(value)
 
 
 def _values(chapter: Chapter, name: str, text: str) -> list:

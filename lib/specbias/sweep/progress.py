@@ -42,7 +42,8 @@ class Progress:
             if index not in self._bars:
                 self._bars[index] = tqdm(total=of, desc=self._labels[index], unit="cell", leave=False)
             bar = self._bars[index]
-            bar.update(done - bar.n)
+            bar.n = done
+            bar.refresh()
 
     def finished(self, index: int, result: Result) -> None:
         """A run has ended."""

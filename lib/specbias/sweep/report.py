@@ -9,13 +9,12 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from specbias._command import as_text
 from specbias._files import whole_file
 from specbias.chapters import Chapter
 from specbias.claims import SYMBOLS
 from specbias.provenance import duration
 from specbias.sweep.figures import scalar_plot, varies
-from specbias.sweep.grid import in_words, points
+from specbias.sweep.grid import in_words, points, value_in_words
 from specbias.sweep.results import Run, claim_names, numbers, scalar_names
 
 __all__ = ["write_page"]
@@ -64,7 +63,7 @@ def write_page(
 
 
 def _about(chapter: Chapter, grid: Mapping[str, list], base: Mapping) -> str:
-    swept = "; ".join(f"{name} = {', '.join(map(_value, values))}" for name, values in grid.items())
+    swept = "; ".join(f"{name} = {', '.join(map(value_in_words, values))}" for name, values in grid.items())
     changed = in_words(chapter.changed(base))
     rest = f"In all runs {escape(changed)}; the" if changed else "The"
     return f"<p>Swept: {escape(swept)}. {rest} other parameters are at the chapter's defaults.</p>\n"
@@ -81,7 +80,8 @@ def _runs_table(grid: Mapping[str, list], runs: Sequence[Run]) -> str:
         cells += [f"<td>{_verdict(run, claim)}</td>" for claim in claims]
         cells += [f'<td class="message">{escape(run.message)}</td>'] if failed else []
         link = f'<a href="{escape(run.notebook)}">notebook</a>' if run.notebook else "–"
-        names = "".join(f'<th scope="row">{escape(_value(value))}</th>' for value in run.point.values())
+        values = map(value_in_words, run.point.values())
+        names = "".join(f'<th scope="row">{escape(value)}</th>' for value in values)
         rows.append(f"<tr>{names}{''.join(cells)}<td>{link}</td></tr>")
     return _table("runs", "Every run, with its verdict on each claim.", head, rows)
 
@@ -139,7 +139,7 @@ def _figure(name: str, grid: Mapping[str, list], runs: Sequence[Run]) -> str:
         ]
         return f'{heading}<ul class="side">{"".join(items)}</ul>'
     *above, across = grid
-    head = [", ".join(above), *(f"{across}={_value(value)}" for value in grid[across])]
+    head = [", ".join(above), *(f"{across}={value_in_words(value)}" for value in grid[across])]
     rows = []
     for number, point in enumerate(points({other: grid[other] for other in above})):
         row = cells[number * len(grid[across]) : (number + 1) * len(grid[across])]
@@ -178,10 +178,6 @@ def _row(name: str, texts: Sequence[str]) -> str:
 def _verdict(run: Run, claim: str) -> str:
     verdict = run.report.claims.get(claim, {}).get("verdict", "")
     return f"{SYMBOLS.get(verdict, '')} {escape(verdict)}" if verdict else "–"
-
-
-def _value(value) -> str:
-    return f"[{as_text(value)}]" if isinstance(value, list) else as_text(value)
 
 
 def _caption(markdown: str) -> str:

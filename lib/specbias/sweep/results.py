@@ -26,7 +26,7 @@ __all__ = ["Drawn", "Report", "Run", "dataset", "number", "read_report", "scalar
 
 OWN = ("state", "seconds", "message", "notebook")  # columns of every table
 _GLUED = "application/papermill.record/"  # what myst-nb puts before the kind of what is not displayed
-_NUMBER = r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+−]?\d+)?"
+_NUMBER = r"[-+−]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:[eE][-+−]?\d+)?"
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def number(text: str) -> float:
     """
     pattern = rf"({_NUMBER}|[-+−]?inf)\s*(%?)(?: \({_NUMBER}%? to {_NUMBER}%?\))?"
     match = re.fullmatch(pattern, text.strip())
-    if not match or not re.search(r"\d|inf", match[1]):
+    if not match:
         return math.nan
     value = float(match[1].replace(",", "").replace("−", "-"))
     return value / 100 if match[2] else value

@@ -27,6 +27,7 @@ __all__ = [
 
 INSTALL = "pip install 'specbias[cluster]'"
 PATIENCE = 300  # seconds without a worker, once there were some, after which a sweep gives up
+_PAUSE = 0.3  # seconds between two looks at what is done, and at which workers there are
 MEMORY = 2e9  # bytes that a run should find free
 
 Watch = Callable[[int, int, int], None]  # which run, cells done, of how many
@@ -79,8 +80,6 @@ def run_elsewhere(
     A run whose worker dies is given to another one. No run is asked for before a worker is free: Dask would
     give several to one worker that has several threads, and none to a worker that comes later.
     """
-    from distributed import wait
-
     token, waiting, todo = uuid.uuid4().hex, {}, deque(enumerate(jobs))
     seen = _Workers(client, at_once, say)
     client.subscribe_topic(_topic(token), lambda event: watch(*event[1]))
@@ -90,11 +89,7 @@ def run_elsewhere(
                 index, job = todo.popleft()
                 key = f"specbias-{job.name}-{token[:8]}"
                 waiting[client.submit(_on_worker, asdict(job), token, index, key=key, pure=False)] = index
-            if not waiting:
-                time.sleep(0.2)
-                continue
-            with suppress(TimeoutError):
-                wait(list(waiting), timeout=1, return_when="FIRST_COMPLETED")
+            time.sleep(_PAUSE)
             for future in [future for future in waiting if future.done()]:
                 yield waiting.pop(future), _result(future)
     finally:
