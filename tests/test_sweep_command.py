@@ -291,7 +291,7 @@ def test_after_a_kill_it_goes_on_where_it_was(book):
     (book / "lib" / "specbias" / "models.py").write_text("# a change of the library\n")
     changed = sweep("-g", "count=1,2", "--output", "out", "--dry-run")
     assert [line.split()[1] for line in changed.stdout.splitlines()[1:]] == ["again", "again"]
-    assert "2 are made again: chapter, library" in changed.stderr
+    assert "2 of them made again: chapter, library" in changed.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -147,7 +147,7 @@ def execute(
                     progress_bar=progress is None and sys.stderr.isatty(),
                     start_timeout=120,
                     extra_arguments=KERNEL_OPTIONS,
-                    on_cell_complete=_counting(progress, total),
+                    on_cell_executed=_counting(progress, total),
                 )
             os.replace(partial, output)
         except papermill.PapermillExecutionError as error:
@@ -179,7 +179,7 @@ def _kernel_environment(environment: Mapping[str, str]) -> Iterator[None]:
 
 def _counting(progress: Callable[[int, int], None] | None, total: int) -> Callable | None:
     """What nbclient is to call after a cell of code."""
-    return progress and (lambda cell, cell_index: progress(cell_index + 1, total))
+    return progress and (lambda cell, cell_index, execute_reply: progress(cell_index + 1, total))
 
 
 @contextmanager

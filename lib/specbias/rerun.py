@@ -1,4 +1,4 @@
-"""The command line ``specbias``: list the chapters, run one with other parameters, build the book."""
+"""The command line ``specbias``: list the chapters, run one or many times, build the book."""
 
 from __future__ import annotations
 

@@ -114,11 +114,11 @@ def _announce(plan: Plan, jobs: Sequence[Job], standing: dict[int, Result], make
     todo = [job for index, job in enumerate(jobs) if index not in standing]
     outdated = sum(job.notebook.exists() for job in todo)
     product = " times ".join(f"{len(values)} of {name}" for name, values in plan.grid.items())
-    _say(f"{len(jobs)} runs of {plan.chapter.name} ({product})")
+    _say(f"{len(jobs)} {'run' if len(jobs) == 1 else 'runs'} of {plan.chapter.name} ({product})")
     if standing:
         _say(f"{len(standing)} of them are done already and stand")
     if outdated:
-        _say(f"{outdated} are made again: chapter, library, recorded runs or packages have changed since")
+        _say(f"{outdated} of them made again: chapter, library, recorded runs or packages have changed since")
     if todo and makers.here:
         workers, threads = shares(len(todo), makers)
         before = last_duration(plan.root, plan.chapter, todo[0].values)

@@ -108,7 +108,7 @@ def _axis(ax: Axes, name: str, values: list) -> np.ndarray:
 def _look(number: int) -> dict:
     return {
         "color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)],
-        "linestyle": LINE_STYLES[number // len(PALETTE) % len(LINE_STYLES)],
+        "linestyle": LINE_STYLES[number % len(LINE_STYLES)],
     }  # fmt: skip
 
 

@@ -143,7 +143,10 @@ def _figure(name: str, grid: Mapping[str, list], runs: Sequence[Run]) -> str:
     rows = []
     for number, point in enumerate(points({other: grid[other] for other in above})):
         row = cells[number * len(grid[across]) : (number + 1) * len(grid[across])]
-        shown = "".join(f"<td>{cell}</td>" for cell in row)
+        shown = "".join(
+            f'<td data-column="{escape(column)}">{cell}</td>'  # a phone shows no head
+            for column, cell in zip(head[1:], row, strict=True)
+        )
         rows.append(f'<tr><th scope="row">{escape(in_words(point))}</th>{shown}</tr>')
     width = f"{8 + 22 * len(grid[across])}rem"
     return heading + _table("multiples", f"{name} over {', '.join(grid)}", head, rows, width)
