@@ -27,6 +27,7 @@ count: int = 3  # how many [1..100]
 rate: float = 0.5  # step size [0<..]
 device: str = "auto"  # where [auto | cpu]
 mode: str = "draw"  # what to do [draw | fail | wait]
+widths: list[int] = [1, 2]  # of the line
 ```
 
 ```{code-cell} ipython3
@@ -41,7 +42,16 @@ if mode == "wait":
     time.sleep(60)
 print("waves:", count * rate)
 HTML('<figure class="specbias-figure"><svg role="img" aria-label="a line" viewBox="0 0 9 9" width="90">'
-     '<path d="M0 0L9 9" stroke="currentColor"/></svg></figure>')
+     f'<path id="line" d="M0 0L9 {count}" stroke="currentColor"/></svg></figure>')
+```
+
+```{code-cell} ipython3
+from myst_nb import glue
+
+glue("total", count * rate, display=False)
+glue("share", f"{count}% (1% to {count}%)", display=False)
+glue("words", f"{count} waves", display=False)
+glue("count", f"{count:,}", display=False)
 ```
 
 ```{code-cell} ipython3

@@ -14,7 +14,7 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,19 @@ import yaml
 
 from specbias.parameters import TYPES, Parameter
 
-__all__ = ["Chapter", "ChapterFailed", "chapters", "execute", "file_values", "find_chapter", "preset_values"]
+__all__ = [
+    "Chapter",
+    "ChapterFailed",
+    "chapters",
+    "execute",
+    "file_values",
+    "find_chapter",
+    "preset_values",
+    "stoppable",
+]
+
+# The kernel's own messages are not the chapter's, and kernels side by side would wait for one history file.
+KERNEL_OPTIONS = ["--log-level=CRITICAL", "--HistoryManager.enabled=False"]
 
 
 @dataclass(frozen=True)
@@ -72,18 +84,15 @@ class ChapterFailed(Exception):
 
 def chapters(root: Path) -> list[Chapter]:
     """Every chapter of the book, by name."""
-    sources = sorted((root / "book").glob("*.md"))
-    return [
-        _chapter(path) for path in sources if re.match(r"---\n(?:.*\n)*?kernelspec:", path.read_text("utf-8"))
-    ]
+    return [_chapter(path) for path in _sources(root).values()]
 
 
 def find_chapter(root: Path, name: str) -> Chapter:
     """The chapter called ``name``, or ValueError with the nearest name."""
-    known = {chapter.name: chapter for chapter in chapters(root)}
+    known = _sources(root)
     if name not in known:
         raise ValueError(f"there is no chapter {_nearest(name, known)}")
-    return known[name]
+    return _chapter(known[name])
 
 
 def preset_values(root: Path, chapter: Chapter, preset: str) -> dict:
@@ -107,12 +116,14 @@ def file_values(chapter: Chapter, path: Path) -> dict:
 
 
 def execute(
-    chapter: Chapter, values: Mapping, output: Path, environment: Mapping[str, str] | None = None
-) -> float:
+    chapter: Chapter, values: Mapping, output: Path, environment: Mapping[str, str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> float:  # fmt: skip
     """Run ``chapter`` with ``values`` into the notebook ``output`` and return the wall time in seconds.
 
     ``output`` appears, complete, only when every cell has run. A cell that fails raises ChapterFailed and
     leaves ``<name>.failed.ipynb`` beside it; an interrupt raises KeyboardInterrupt and leaves nothing.
+    ``progress`` is called with the number of cells done and of all; without it a terminal shows a bar.
     """
     import jupytext
     import papermill
@@ -120,20 +131,23 @@ def execute(
     failed = output.with_suffix(".failed.ipynb")
     with tempfile.TemporaryDirectory(prefix="specbias-") as folder, _kernel_environment(environment or {}):
         source, partial = Path(folder) / "source.ipynb", output.with_suffix(".part.ipynb")
-        jupytext.write(jupytext.read(chapter.path), source)
+        text = jupytext.read(chapter.path)
+        jupytext.write(text, source)
+        total = len(text.cells) + bool(values)  # papermill adds a cell with the values
         created = not output.parent.exists()
         output.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with _stoppable():
+            with stoppable():
                 notebook = papermill.execute_notebook(
                     source,
                     partial,
                     parameters=dict(values),
                     kernel_name="python3",
                     cwd=chapter.path.parent,
-                    progress_bar=sys.stderr.isatty(),
+                    progress_bar=progress is None and sys.stderr.isatty(),
                     start_timeout=120,
-                    extra_arguments=["--log-level=CRITICAL"],  # the kernel's, not the chapter's
+                    extra_arguments=KERNEL_OPTIONS,
+                    on_cell_executed=_counting(progress, total),
                 )
             os.replace(partial, output)
         except papermill.PapermillExecutionError as error:
@@ -163,8 +177,13 @@ def _kernel_environment(environment: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
+def _counting(progress: Callable[[int, int], None] | None, total: int) -> Callable | None:
+    """What nbclient is to call after a cell of code."""
+    return progress and (lambda cell, cell_index, execute_reply: progress(cell_index + 1, total))
+
+
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """Ctrl-C and a polite kill both raise KeyboardInterrupt, whatever the error they cause further down."""
     stopped = []
 
@@ -182,6 +201,13 @@ def _stoppable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _sources(root: Path) -> dict[str, Path]:
+    """Chapters' texts by name."""
+    pages = sorted((root / "book").glob("*.md"))
+    header = re.compile(r"---\n(?:.*\n)*?kernelspec:")
+    return {path.stem: path for path in pages if header.match(path.read_text("utf-8"))}
 
 
 def _chapter(path: Path) -> Chapter:

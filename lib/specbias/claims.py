@@ -31,7 +31,7 @@ CHAPTERS = {
 REPORTS_KEY = "application/vnd.specbias.claims+json"
 """Where an output's metadata hold the reports. (As data they would be a format that Sphinx warns of.)"""
 
-_SYMBOLS = {"reproduced": "✓", "partly": "◐", "differs": "✗", "not yet measured": "…"}
+SYMBOLS = {"reproduced": "✓", "partly": "◐", "differs": "✗", "not yet measured": "…"}
 
 # On a phone every row becomes a card, with the names of the columns inside.
 _CSS = """
@@ -261,7 +261,7 @@ def _row(claim: Claim, report: dict | None, page: str) -> str:
         f'<tr id="claim-{escape(claim.id)}"><th scope="row">{escape(claim.id)}</th>'
         f"<td>{escape(claim.claim)} <small>({source})</small></td>"
         f'<td data-column="Source">{escape(claim.published)}</td><td data-column="Here">{measured}</td>'
-        f'<td data-column="Verdict">{_SYMBOLS[verdict]} {verdict}</td></tr>'
+        f'<td data-column="Verdict">{SYMBOLS[verdict]} {verdict}</td></tr>'
     )
 
 

@@ -1,34 +1,27 @@
-"""The command line ``specbias``: list the chapters, run one with other parameters, build the book."""
+"""The command line ``specbias``: list the chapters, run one or many times, build the book."""
 
 from __future__ import annotations
 
-import logging
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from specbias.chapters import (
-    Chapter,
-    ChapterFailed,
-    chapters,
-    execute,
-    file_values,
-    find_chapter,
-    preset_values,
-)
+from specbias._command import as_text, chosen_values, clean_ending, one_line_errors, root_folder, switches
+from specbias.chapters import Chapter, chapters, execute, find_chapter, preset_values
 from specbias.expected import expected_seconds
-from specbias.provenance import book_root, duration, portable_instructions
+from specbias.provenance import duration
 from specbias.recorded import recorded_runs
+from specbias.sweep.command import sweep
 
 EPILOG = """\b
 Examples:
   specbias list
   specbias run spectral-bias --preset quick
   specbias run spectral-bias -p epochs=2000 -p hidden=100 --html
+  specbias sweep si-msnn --preset quick -g stages=1,2,3
   specbias build --strict
 """
 
@@ -46,8 +39,8 @@ def main() -> None:
 @click.option("--names", is_flag=True, help="Only the chapters' names, one on a line.")
 def list_command(names: bool) -> None:
     """Show the chapters with their parameters (type, default, allowed values), and the recorded runs."""
-    with _one_line_errors():
-        root = _root()
+    with one_line_errors():
+        root = root_folder()
         found = chapters(root)
         if names:
             click.echo("\n".join(chapter.name for chapter in found))
@@ -94,22 +87,22 @@ that the chapter does not allow is refused before anything is written.
 )
 def run(chapter, assignments, files, preset, output, device, html, record, recorded) -> None:
     """Execute CHAPTER and keep the executed notebook. -p overrides -f, and -f overrides --preset."""
-    with _one_line_errors():
-        root = _root()
+    with one_line_errors():
+        root = root_folder()
         found = find_chapter(root, chapter)
         assignments = [*assignments, *([f"device={device}"] if device else [])]
-        values = _values(root, found, preset, files, assignments)
+        values = chosen_values(root, found, preset, files, assignments)
         output = output or root / "_build" / "runs" / found.run_id(values)
         if output.exists() and not output.is_dir():
             raise ValueError(f"--output {output} is a file; allowed is a folder")
     _announce(root, found, values)
-    changed = [f"-p {name}={_as_text(value)}" for name, value in found.changed(values).items()]
-    environment = _switches(recorded, record)
+    changed = [f"-p {name}={as_text(value)}" for name, value in found.changed(values).items()]
+    environment = switches(recorded, record)
     environment["SPECBIAS_COMMAND"] = " ".join(
         ["specbias run", found.name, *map(shlex.quote, changed), "--record"]
     )
     notebook = output / f"{found.name}.ipynb"
-    with _clean_ending():
+    with clean_ending():
         seconds = execute(found, values, notebook, environment)
         click.echo(f"{notebook}  ({duration(seconds)})")
         if html:
@@ -119,6 +112,9 @@ def run(chapter, assignments, files, preset, output, device, html, record, recor
             page = output / f"{found.name}.html"
             single_page(root, Executed(found, notebook, seconds, found.changed(values)), page)
             click.echo(f"{page}  ({page.stat().st_size / 1e6:.1f} MB)")
+
+
+main.add_command(sweep)
 
 
 @main.command(short_help="Execute every chapter and build the site.")
@@ -137,15 +133,15 @@ def build(preset, strict, force, recorded) -> None:
     """
     from specbias.site import SiteFailed, build_site, claim_problems, execute_if_changed
 
-    with _one_line_errors():
-        root = _root()
+    with one_line_errors():
+        root = root_folder()
         found = chapters(root)
         chosen = {each.name: preset_values(root, each, preset) if preset else {} for each in found}
-    with _clean_ending():
+    with clean_ending():
         runs = []
         for each in found:
             _announce(root, each, chosen[each.name])
-            runs.append(execute_if_changed(root, each, chosen[each.name], _switches(recorded), force=force))
+            runs.append(execute_if_changed(root, each, chosen[each.name], switches(recorded), force=force))
         problems = claim_problems(root, runs)
         for problem in problems:
             click.echo(f"specbias: {problem}", err=True)
@@ -166,8 +162,8 @@ def serve(port: int) -> None:
     import http.server
     import webbrowser
 
-    with _one_line_errors():
-        site = _root() / "_build" / "html"
+    with one_line_errors():
+        site = root_folder() / "_build" / "html"
         if not (site / "index.html").is_file():
             raise ValueError("there is no site yet; run `make book` or `specbias build` first")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=site)
@@ -190,49 +186,15 @@ def record(arguments) -> None:
     sys.exit(record_run(list(arguments)))
 
 
-def _root() -> Path:
-    root = book_root()
-    if root is None:
-        raise ValueError(
-            "this is not inside the book: no folder from here upwards has _toc.yml and lib/specbias"
-        )
-    return root
-
-
-def _values(
-    root: Path, chapter: Chapter, preset: str | None, files: list[Path], assignments: list[str]
-) -> dict:
-    values = preset_values(root, chapter, preset) if preset else {}
-    for path in files:
-        values |= file_values(chapter, path)
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals:
-            raise ValueError(f"-p {assignment}: allowed is NAME=VALUE")
-        values |= chapter.read({name.strip(): text})
-    return values
-
-
-def _switches(recorded: bool | None, record: bool = False) -> dict[str, str]:
-    switches = {} if recorded is None else {"SPECBIAS_RECORDED": "yes" if recorded else "no"}
-    return portable_instructions() | switches | ({"SPECBIAS_RECORD": "yes"} if record else {})
-
-
 def _announce(root: Path, chapter: Chapter, values: dict) -> None:
     from specbias.site import last_duration
 
-    changed = ", ".join(f"{name}={_as_text(value)}" for name, value in chapter.changed(values).items())
+    changed = ", ".join(f"{name}={as_text(value)}" for name, value in chapter.changed(values).items())
     before = last_duration(root, chapter, values)
     took = f"; the last run took {duration(before)}" if before else ""
     if not before and not changed and (here := expected_seconds(chapter.name, {})):
         took = f"; about {duration(here['defaults'])} here"
     click.echo(f"{chapter.name}: {changed or 'default parameters'}{took}", err=True)
-
-
-def _as_text(value) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _list_chapter(root: Path, chapter: Chapter, runs: dict[str, dict]) -> None:
@@ -245,7 +207,7 @@ def _list_chapter(root: Path, chapter: Chapter, runs: dict[str, dict]) -> None:
         defaults, quick, everything = (duration(here[key]) for key in ("defaults", "quick", "everything"))
         click.echo(f"  here about {defaults}; {quick} with --preset quick; {everything} with --no-recorded")
     knobs = [
-        (f"{knob.name}: {knob.type} = {_as_text(knob.default)}", knob.allowed, knob.description)
+        (f"{knob.name}: {knob.type} = {as_text(knob.default)}", knob.allowed, knob.description)
         for knob in chapter.parameters.values()
     ]
     widths = [max((len(knob[column]) for knob in knobs), default=0) for column in (0, 1)]
@@ -253,32 +215,3 @@ def _list_chapter(root: Path, chapter: Chapter, runs: dict[str, dict]) -> None:
         click.echo(f"  {declaration:{widths[0]}}  {allowed:{widths[1]}}  {description}".rstrip())
     presets = sorted(path.parent.name for path in root.glob(f"params/*/{chapter.name}.yaml"))
     click.echo(f"  presets: {', '.join(presets) or 'none'}\n")
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """What was asked for is wrong: one line that says what is allowed, exit code 2."""
-    try:
-        yield
-    except (ValueError, RuntimeError) as error:
-        click.echo(f"specbias: {' '.join(str(error).split())}", err=True)
-        sys.exit(2)
-
-
-@contextmanager
-def _clean_ending() -> Iterator[None]:
-    """What was asked for went wrong, 1, or was interrupted, 130."""
-    from specbias.site import SiteFailed
-
-    try:
-        yield
-    except ChapterFailed as error:
-        click.echo(f"specbias: {error}\nspecbias: the notebook up to the error is {error.notebook}", err=True)
-        sys.exit(1)
-    except SiteFailed as error:
-        click.echo(f"specbias: {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        logging.getLogger("asyncio").disabled = True  # would tell of the kernel that died with us
-        click.echo("specbias: interrupted; nothing unfinished was kept", err=True)
-        sys.exit(130)

@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,8 +38,9 @@ __all__ = [
 ]
 
 PLACEHOLDER = "<!-- scoreboard -->"
-NOT_IN_CHAPTERS = {
-    "rerun.py", "site.py", "singlepage.py", "chapters.py", "parameters.py", "expected.py", "__main__.py",
+NOT_IN_CHAPTERS = {  # of lib/specbias: files, and a folder
+    "__main__.py", "_command.py", "chapters.py", "expected.py", "parameters.py", "rerun.py", "singlepage.py",
+    "site.py", "sweep",
 }  # fmt: skip
 
 
@@ -59,27 +60,38 @@ class Executed:
 
 
 def execute_if_changed(
-    root: Path, chapter: Chapter, values: Mapping, environment: Mapping[str, str], *, force: bool = False
-) -> Executed:
-    """Run ``chapter`` into ``_build/executed/``, unless what is there came from the same code and values."""
-    output = root / "_build" / "executed" / f"{chapter.name}.ipynb"
+    root: Path, chapter: Chapter, values: Mapping, environment: Mapping[str, str], *, force: bool = False,
+    output: Path | None = None, progress: Callable[[int, int], None] | None = None,
+) -> Executed:  # fmt: skip
+    """Run ``chapter``, unless what is there came from the same code and values.
+
+    The notebook ``output`` is ``_build/executed/<name>.ipynb`` unless another one is named; ``progress`` is
+    that of :func:`specbias.chapters.execute`.
+    """
+    output = output or root / "_build" / "executed" / f"{chapter.name}.ipynb"
     mark = fingerprint(root, chapter, values, environment)
     changed = chapter.changed(values)
-    if output.exists() and not force:
-        stored = json.loads(output.read_text("utf-8"))["metadata"].get("specbias", {})
-        if stored.get("fingerprint") == mark:
-            return Executed(chapter, output, stored["seconds"], changed, reused=True)
-    seconds = execute(chapter, values, output, environment)
+    stored = {} if force else stored_run(output)
+    if stored.get("fingerprint") == mark:
+        return Executed(chapter, output, stored["seconds"], changed, reused=True)
+    seconds = execute(chapter, values, output, environment, progress)
     notebook = json.loads(output.read_text("utf-8"))
     notebook["metadata"]["specbias"] = {"fingerprint": mark, "seconds": seconds}
     _replace_text(output, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
     return Executed(chapter, output, seconds, changed)
 
 
+def stored_run(notebook: Path) -> dict:
+    """``fingerprint`` and ``seconds`` of a run that execute_if_changed has made; empty if there is none."""
+    if not notebook.exists():
+        return {}
+    return json.loads(notebook.read_text("utf-8"))["metadata"].get("specbias", {})
+
+
 def fingerprint(root: Path, chapter: Chapter, values: Mapping, environment: Mapping[str, str]) -> str:
     """A digest of all that the outputs depend on: text, library, recordings, claims, values, versions."""
     library = [path for path in (root / "lib").rglob("*") if path.suffix in (".py", ".js", ".css", ".cu")]
-    files = [path for path in library if path.name not in NOT_IN_CHAPTERS]
+    files = [path for path in library if NOT_IN_CHAPTERS.isdisjoint(path.relative_to(root).parts[2:3])]
     files += [chapter.path, root / "book" / "claims.yaml", *(root / "results").rglob("*.nc")]
     digest = hashlib.sha256()
     for path in sorted(file for file in files if file.is_file()):
@@ -88,7 +100,9 @@ def fingerprint(root: Path, chapter: Chapter, values: Mapping, environment: Mapp
         name: environment.get(name, os.environ.get(name))
         for name in ("SPECBIAS_RECORDED", "SPECBIAS_RESULTS")
     }
-    versions = sorted(f"{package.name}=={package.version}" for package in importlib.metadata.distributions())
+    versions = sorted(
+        {f"{package.name}=={package.version}" for package in importlib.metadata.distributions()}
+    )
     digest.update(json.dumps([dict(values), switches, sys.version, versions], sort_keys=True).encode())
     return digest.hexdigest()
 
@@ -96,7 +110,8 @@ def fingerprint(root: Path, chapter: Chapter, values: Mapping, environment: Mapp
 def last_duration(root: Path, chapter: Chapter, values: Mapping) -> float | None:
     """Seconds that the newest run with ``values`` took, else the newest at all; None if there was none."""
     newest = (-1, 0.0, None)  # with these values?, when, how long
-    for folder in [root / "_build" / "executed", *(root / "_build" / "runs").glob("*")]:
+    made = [*(root / "_build" / "runs").glob("*"), *(root / "_build" / "sweeps").glob("*/*")]
+    for folder in [root / "_build" / "executed", *made]:
         path = folder / f"{chapter.name}.ipynb"
         if path.is_file():
             run = json.loads(path.read_text("utf-8"))["metadata"].get("papermill", {})
