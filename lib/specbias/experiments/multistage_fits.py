@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from specbias.multistage import MultistageRegressor
-from specbias.multistage.regressor import Stage
+from specbias.multistage.stages import Stage
 from specbias.spectra import zero_crossings
 from specbias.targets import lecture_curve, wang_lai_curve, waves_curve
 from specbias.training.threads import each
