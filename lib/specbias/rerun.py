@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
+from specbias._files import CannotWrite, sole_writer
 from specbias.chapters import (
     Chapter,
     ChapterFailed,
@@ -99,13 +101,15 @@ def run(chapter, assignments, files, preset, output, html, record, recorded) -> 
         output = output or root / "_build" / "runs" / found.run_id(values)
         if output.exists() and not output.is_dir():
             raise ValueError(f"--output {output} is a file; allowed is a folder")
+        notebook = output / f"{found.name}.ipynb"
+        with sole_writer(notebook):
+            pass  # or it is said now and not after the announcement
     _announce(root, found, values)
     changed = [f"-p {name}={_as_text(value)}" for name, value in found.changed(values).items()]
     environment = _switches(recorded, record)
     environment["SPECBIAS_COMMAND"] = " ".join(
         ["specbias run", found.name, *map(shlex.quote, changed), "--record"]
     )
-    notebook = output / f"{found.name}.ipynb"
     with _clean_ending():
         seconds = execute(found, values, notebook, environment)
         click.echo(f"{notebook}  ({duration(seconds)})")
@@ -255,11 +259,13 @@ def _one_line_errors() -> Iterator[None]:
     except (ValueError, RuntimeError) as error:
         click.echo(f"specbias: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
+    except KeyboardInterrupt:
+        _interrupted()
 
 
 @contextmanager
 def _clean_ending() -> Iterator[None]:
-    """What was asked for went wrong, 1, or was interrupted, 130."""
+    """What was asked for went wrong, 1, was interrupted, 130, or proved to be impossible at once, 2."""
     from specbias.site import SiteFailed
 
     try:
@@ -267,10 +273,14 @@ def _clean_ending() -> Iterator[None]:
     except ChapterFailed as error:
         click.echo(f"specbias: {error}\nspecbias: the notebook up to the error is {error.notebook}", err=True)
         sys.exit(1)
-    except SiteFailed as error:
+    except (SiteFailed, OSError, CannotWrite) as error:
         click.echo(f"specbias: {error}", err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, CannotWrite) else 1)
     except KeyboardInterrupt:
-        logging.getLogger("asyncio").disabled = True  # would tell of the kernel that died with us
-        click.echo("specbias: interrupted; nothing unfinished was kept", err=True)
-        sys.exit(130)
+        _interrupted()
+
+
+def _interrupted() -> NoReturn:
+    logging.getLogger("asyncio").disabled = True  # would tell of the kernel that died with us
+    click.echo("specbias: interrupted; nothing unfinished was kept", err=True)
+    sys.exit(130)
