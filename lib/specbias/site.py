@@ -64,7 +64,7 @@ def execute_if_changed(
     mark = fingerprint(root, chapter, values, environment)
     changed = chapter.changed(values)
     if output.exists() and not force:
-        stored = json.loads(output.read_text("utf-8"))["metadata"].get("specbias", {})
+        stored = _metadata(output).get("specbias", {})
         if stored.get("fingerprint") == mark:
             return Executed(chapter, output, stored["seconds"], changed, reused=True)
     seconds = execute(chapter, values, output, environment)
@@ -97,12 +97,20 @@ def last_duration(root: Path, chapter: Chapter, values: Mapping) -> float | None
     for folder in [root / "_build" / "executed", *(root / "_build" / "runs").glob("*")]:
         path = folder / f"{chapter.name}.ipynb"
         if path.is_file():
-            run = json.loads(path.read_text("utf-8"))["metadata"].get("papermill", {})
+            run = _metadata(path).get("papermill", {})
             same = run.get("parameters") == dict(values)
             newest = max(
                 newest, (same, path.stat().st_mtime, run.get("duration")), key=lambda found: found[:2]
             )
     return newest[2]
+
+
+def _metadata(notebook: Path) -> dict:
+    """What is noted in a notebook of an earlier run; nothing if it is damaged, for it can be run again."""
+    try:
+        return json.loads(notebook.read_text("utf-8"))["metadata"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def build_site(root: Path, runs: list[Executed], *, strict: bool = False) -> Path:
