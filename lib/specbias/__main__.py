@@ -57,7 +57,7 @@ def _record(name: str, experiment, changes: dict, options: argparse.Namespace) -
     execution = {"device": options.device} if options.device else {}
     try:
         dataset = recorded(name, experiment.function, **{**experiment.parameters, **changes, **execution})
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
         print(f"specbias: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from specbias._files import CannotWrite
 from specbias.chapters import Chapter, ChapterFailed, file_values, preset_values
 from specbias.provenance import book_root, portable_instructions
 
@@ -69,19 +70,28 @@ def one_line_errors() -> Iterator[None]:
 
 
 @contextmanager
+def interruptible(kept: str = "nothing unfinished was kept") -> Iterator[None]:
+    """Ctrl-C ends the command with one line on what is left, exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for name in ("asyncio", "distributed"):  # would tell of a kernel that died, of connections cut
+            logging.getLogger(name).disabled = True
+        click.echo(f"specbias: interrupted; {kept}", err=True)
+        sys.exit(130)
+
+
+@contextmanager
 def clean_ending() -> Iterator[None]:
-    """What was asked for went wrong, 1, or was interrupted, 130."""
+    """What was asked for went wrong, 1, was interrupted, 130, or proved to be impossible at once, 2."""
     from specbias.site import SiteFailed
 
     try:
-        yield
+        with interruptible():
+            yield
     except ChapterFailed as error:
         click.echo(f"specbias: {error}\nspecbias: the notebook up to the error is {error.notebook}", err=True)
         sys.exit(1)
-    except SiteFailed as error:
+    except (SiteFailed, OSError, CannotWrite) as error:
         click.echo(f"specbias: {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        logging.getLogger("asyncio").disabled = True  # would tell of the kernel that died with us
-        click.echo("specbias: interrupted; nothing unfinished was kept", err=True)
-        sys.exit(130)
+        sys.exit(2 if isinstance(error, CannotWrite) else 1)

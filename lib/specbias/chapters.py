@@ -9,11 +9,11 @@ import ast
 import difflib
 import hashlib
 import json
+import logging
 import os
 import re
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import yaml
 
+from specbias._files import finish, sole_writer
 from specbias.parameters import TYPES, Parameter
 
 __all__ = [
@@ -75,7 +76,10 @@ class Chapter:
 
 
 class ChapterFailed(Exception):
-    """A cell raised an error; the message is one line, ``notebook`` what there was until then."""
+    """A cell raised an error or the kernel died; ``notebook`` is what there was until then.
+
+    The message is one line.
+    """
 
     def __init__(self, message: str, notebook: Path):
         super().__init__(message)
@@ -121,25 +125,25 @@ def execute(
 ) -> float:  # fmt: skip
     """Run ``chapter`` with ``values`` into the notebook ``output`` and return the wall time in seconds.
 
-    ``output`` appears, complete, only when every cell has run. A cell that fails raises ChapterFailed and
-    leaves ``<name>.failed.ipynb`` beside it; an interrupt raises KeyboardInterrupt and leaves nothing.
+    ``output`` appears, complete, only when every cell has run. A cell that fails or a kernel that dies raises
+    ChapterFailed and leaves ``<name>.failed.ipynb`` beside it; an interrupt raises KeyboardInterrupt and a
+    full disk OSError, and both leave nothing. CannotWrite, before anything is computed, if the folder cannot
+    be written to or another run is writing ``output``.
     ``progress`` is called with the number of cells done and of all; without it a terminal shows a bar.
     """
     import jupytext
     import papermill
 
     failed = output.with_suffix(".failed.ipynb")
-    with tempfile.TemporaryDirectory(prefix="specbias-") as folder, _kernel_environment(environment or {}):
-        source, partial = Path(folder) / "source.ipynb", output.with_suffix(".part.ipynb")
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it would say in its own words what we say
+    with sole_writer(output) as partial, _kernel_environment(environment or {}):
         text = jupytext.read(chapter.path)
-        jupytext.write(text, source)
+        jupytext.write(text, partial)
         total = len(text.cells) + bool(values)  # papermill adds a cell with the values
-        created = not output.parent.exists()
-        output.parent.mkdir(parents=True, exist_ok=True)
         try:
             with stoppable():
                 notebook = papermill.execute_notebook(
-                    source,
+                    partial,  # read once, at the beginning
                     partial,
                     parameters=dict(values),
                     kernel_name="python3",
@@ -149,17 +153,17 @@ def execute(
                     extra_arguments=KERNEL_OPTIONS,
                     on_cell_executed=_counting(progress, total),
                 )
-            os.replace(partial, output)
+            finish(partial, output)
         except papermill.PapermillExecutionError as error:
             if error.ename == "KeyboardInterrupt":
                 raise KeyboardInterrupt from None
-            os.replace(partial, failed)
+            finish(partial, failed)
             reason = " ".join(str(error.evalue).split())
             raise ChapterFailed(f"{chapter.name}: {error.ename}: {reason}", failed) from None
-        finally:
-            partial.unlink(missing_ok=True)
-            if created and not any(output.parent.iterdir()):
-                output.parent.rmdir()
+        except RuntimeError as error:  # the kernel's death, or it did not start
+            finish(partial, failed)
+            reason = " ".join(str(error).split())
+            raise ChapterFailed(f"{chapter.name}: {reason}; usually the memory is used up", failed) from None
     failed.unlink(missing_ok=True)
     return notebook.metadata.papermill.duration
 
@@ -214,10 +218,7 @@ def _chapter(path: Path) -> Chapter:
     import jupytext
     import papermill
 
-    with tempfile.TemporaryDirectory(prefix="specbias-") as folder:
-        notebook = Path(folder) / f"{path.stem}.ipynb"
-        jupytext.write(jupytext.read(path), notebook)
-        found = papermill.inspect_notebook(str(notebook))
+    found = papermill.inspect_notebook(jupytext.read(path))
     title = re.search(r"^# (.+)$", path.read_text("utf-8"), re.MULTILINE)
     parameters = {name: _parameter(path.name, **entry) for name, entry in found.items()}
     return Chapter(path, title.group(1).strip() if title else path.stem, parameters)

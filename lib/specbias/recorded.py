@@ -20,6 +20,7 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
 import time
 import warnings
@@ -30,7 +31,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from specbias._files import whole_file
+from specbias._files import CannotWrite, check_folder, whole_file
 from specbias.provenance import book_root, chosen_device, commit, duration, provenance, run_attributes
 
 __all__ = ["canonical_json", "checkpoint_folder", "provenance", "recorded", "recorded_runs", "results_folder"]
@@ -71,7 +72,7 @@ def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) ->
         For a parameter that is not JSON-like, arguments that ``function`` does not take, or a result that a
         netCDF file cannot hold.
     RuntimeError
-        If the recorded file cannot be read; the message names it.
+        If the recorded file cannot be read, or a new one cannot be written; the message names it.
 
     Examples
     --------
@@ -106,12 +107,20 @@ def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) ->
 
 
 def recorded_runs() -> dict[str, dict]:
-    """Name and attributes of the recorded runs, sorted by name; without netCDF4, those SciPy can read."""
+    """Name and attributes of the recorded runs, sorted by name; a file that cannot be read is only named.
+
+    Without netCDF4 those are left out that SciPy cannot read.
+    """
     folder = results_folder()
     if folder is None:
         return {}
-    paths = filter(_readable, sorted(folder.rglob("*.nc")))
-    return {path.relative_to(folder).with_suffix("").as_posix(): _load(path).attrs for path in paths}
+    runs = {}
+    for path in filter(_readable, sorted(folder.rglob("*.nc"))):
+        try:
+            runs[path.relative_to(folder).with_suffix("").as_posix()] = _load(path).attrs
+        except RuntimeError as error:
+            print(f"specbias: {error}", file=sys.stderr)
+    return runs
 
 
 def results_folder() -> Path | None:
@@ -243,9 +252,10 @@ def _writable(name: str) -> Path:
         raise RuntimeError(
             f"{name} cannot be recorded: no book here; set SPECBIAS_RESULTS to a folder for the file"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(path.parent, os.W_OK):
-        raise RuntimeError(f"{name} cannot be recorded: the folder {path.parent} is not writable")
+    try:
+        check_folder(path.parent)
+    except CannotWrite as error:
+        raise RuntimeError(f"{name} cannot be recorded: {error}") from None
     return path
 
 
@@ -285,8 +295,13 @@ def _write(dataset: xr.Dataset, path: Path) -> None:
             for key, array in dataset.variables.items()
             if array.ndim and array.dtype.kind in "fiub"
         }
-    with whole_file(path) as temporary:
-        dataset.drop_encoding().to_netcdf(temporary, engine=engine, encoding=encoding)
+    free = shutil.disk_usage(path.parent).free
+    try:
+        with whole_file(path) as temporary:
+            dataset.drop_encoding().to_netcdf(temporary, engine=engine, encoding=encoding)
+    except (OSError, RuntimeError) as error:  # of a full disk netCDF says "HDF error"
+        sizes = f"{free / 1e6:.1f} MB were free there, up to {dataset.nbytes / 1e6:.1f} MB are needed"
+        raise RuntimeError(f"the recorded run {path} cannot be written ({error}): {sizes}") from error
 
 
 def _engine() -> str:

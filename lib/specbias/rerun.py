@@ -9,7 +9,16 @@ from pathlib import Path
 
 import click
 
-from specbias._command import as_text, chosen_values, clean_ending, one_line_errors, root_folder, switches
+from specbias._command import (
+    as_text,
+    chosen_values,
+    clean_ending,
+    interruptible,
+    one_line_errors,
+    root_folder,
+    switches,
+)
+from specbias._files import sole_writer
 from specbias.chapters import Chapter, chapters, execute, find_chapter, preset_values
 from specbias.expected import expected_seconds
 from specbias.provenance import duration
@@ -87,7 +96,7 @@ that the chapter does not allow is refused before anything is written.
 )
 def run(chapter, assignments, files, preset, output, device, html, record, recorded) -> None:
     """Execute CHAPTER and keep the executed notebook. -p overrides -f, and -f overrides --preset."""
-    with one_line_errors():
+    with interruptible(), one_line_errors():
         root = root_folder()
         found = find_chapter(root, chapter)
         assignments = [*assignments, *([f"device={device}"] if device else [])]
@@ -95,13 +104,15 @@ def run(chapter, assignments, files, preset, output, device, html, record, recor
         output = output or root / "_build" / "runs" / found.run_id(values)
         if output.exists() and not output.is_dir():
             raise ValueError(f"--output {output} is a file; allowed is a folder")
+        notebook = output / f"{found.name}.ipynb"
+        with sole_writer(notebook):
+            pass  # or it is said now and not after the announcement
     _announce(root, found, values)
     changed = [f"-p {name}={as_text(value)}" for name, value in found.changed(values).items()]
     environment = switches(recorded, record)
     environment["SPECBIAS_COMMAND"] = " ".join(
         ["specbias run", found.name, *map(shlex.quote, changed), "--record"]
     )
-    notebook = output / f"{found.name}.ipynb"
     with clean_ending():
         seconds = execute(found, values, notebook, environment)
         click.echo(f"{notebook}  ({duration(seconds)})")

@@ -83,16 +83,15 @@ def execute_if_changed(
 
 def stored_run(notebook: Path) -> dict:
     """``fingerprint`` and ``seconds`` of a run that execute_if_changed has made; empty if there is none."""
-    if not notebook.exists():
-        return {}
-    return json.loads(notebook.read_text("utf-8"))["metadata"].get("specbias", {})
+    return _metadata(notebook).get("specbias", {})
 
 
 def fingerprint(root: Path, chapter: Chapter, values: Mapping, environment: Mapping[str, str]) -> str:
     """A digest of all that the outputs depend on: text, library, recordings, claims, values, versions."""
     library = [path for path in (root / "lib").rglob("*") if path.suffix in (".py", ".js", ".css", ".cu")]
     files = [path for path in library if NOT_IN_CHAPTERS.isdisjoint(path.relative_to(root).parts[2:3])]
-    files += [chapter.path, root / "book" / "claims.yaml", *(root / "results").rglob("*.nc")]
+    files += [chapter.path, root / "book" / "claims.yaml"]
+    files += [path for path in (root / "results").rglob("*") if path.suffix in (".nc", ".json")]
     digest = hashlib.sha256()
     for path in sorted(file for file in files if file.is_file()):
         digest.update(f"{path.relative_to(root)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
@@ -114,12 +113,20 @@ def last_duration(root: Path, chapter: Chapter, values: Mapping) -> float | None
     for folder in [root / "_build" / "executed", *made]:
         path = folder / f"{chapter.name}.ipynb"
         if path.is_file():
-            run = json.loads(path.read_text("utf-8"))["metadata"].get("papermill", {})
+            run = _metadata(path).get("papermill", {})
             same = run.get("parameters") == dict(values)
             newest = max(
                 newest, (same, path.stat().st_mtime, run.get("duration")), key=lambda found: found[:2]
             )
     return newest[2]
+
+
+def _metadata(notebook: Path) -> dict:
+    """What is noted in a notebook of an earlier run; nothing if it is damaged, for it can be run again."""
+    try:
+        return json.loads(notebook.read_text("utf-8"))["metadata"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def build_site(root: Path, runs: list[Executed], *, strict: bool = False) -> Path:

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import threading
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
@@ -174,8 +177,13 @@ def _file_name(
 def _load(path: Path | None) -> Result | None:
     if path is None or not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as found:
-        return found["parameters"], found["state"]
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            return found["parameters"], found["state"]
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        reason = f"{type(error).__name__}: {error}"
+        print(f"specbias: {path} cannot be read ({reason}); computed anew", file=sys.stderr, flush=True)
+        return None
 
 
 def _save(path: Path | None, result: Result) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 import click
 
 import specbias
-from specbias._command import as_text, one_line_errors
+from specbias._command import as_text, interruptible, one_line_errors
 from specbias.chapters import stoppable
 from specbias.provenance import commit, duration
 from specbias.site import last_duration
@@ -24,6 +23,8 @@ from specbias.sweep.process import Job, Result, locked
 from specbias.sweep.progress import Progress
 from specbias.sweep.results import Run, dataset, read_report, table, write_csv, write_netcdf
 from specbias.sweep.workers import SweepStopped, run_elsewhere, run_here, scheduler, slurm
+
+KEPT = "the runs that are done are kept, and the same command goes on with the others"
 
 EXAMPLES = """\b
 Examples:
@@ -92,7 +93,7 @@ def sweep(
     the same over the grid (sweep.nc) and one page that puts all figures side by side (comparison.html).
     -g overrides -f and --preset. A run that fails does not end the others.
     """
-    with _interruptible(), ExitStack() as stack:
+    with interruptible(KEPT), stoppable(), ExitStack() as stack:
         with one_line_errors():
             plan = planned(chapter, grid, assignments, files, preset, output, recorded)
             makers = Makers.checked(workers, scheduler, slurm, slurm_options)
@@ -244,14 +245,3 @@ def _only_one(folder: Path) -> Iterator[None]:
         for leftover in folder.glob(".*.part"):
             leftover.unlink(missing_ok=True)
         yield
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        with stoppable():
-            yield
-    except KeyboardInterrupt:
-        logging.getLogger("distributed").disabled = True  # would tell of the connections that are cut
-        _say("interrupted; the runs that are done are kept, and the same command goes on with the others")
-        sys.exit(130)

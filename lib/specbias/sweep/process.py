@@ -199,6 +199,7 @@ def _run(job: Job, cells: Cells) -> Result:
 
 
 def _execute(job: Job, root: Path, chapter, environment: dict, cells: Cells) -> Result:
+    from specbias.chapters import ChapterFailed
     from specbias.site import execute_if_changed
 
     begun = threading.Event()
@@ -213,10 +214,10 @@ def _execute(job: Job, root: Path, chapter, environment: dict, cells: Cells) -> 
                 root, chapter, job.values, environment, output=job.notebook, progress=progress
             )
             return Result("done", seconds=done.seconds)
-        except RuntimeError as error:
+        except ChapterFailed:
             # Kernels that start in the same moment may pick the same port, and one of them does not start.
             if begun.is_set() or attempt == _ATTEMPTS:
-                return Result("failed", f"{_one_line(error)}; often the memory is used up")
+                raise
     raise AssertionError  # the loop returns
 
 
