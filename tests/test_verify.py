@@ -23,7 +23,11 @@ from specbias.provenance import again, untraced
 from specbias.recorded import results_folder
 from specbias.verify import chosen, verify
 
-THREAD, CLASSICAL, PLANE = "spectral-bias/thread-step-250", "multistage/classical", "si-msnn/plane"
+THREAD, CLASSICAL, SHIFTS = (
+    "spectral-bias/thread-step-250",
+    "multistage/classical",
+    "sequential-fitting/shifts",
+)
 BOOK = results_folder()  # before a test sets another one
 
 
@@ -125,7 +129,7 @@ def test_what_cannot_be_laid_side_by_side_is_named(piece, epochs, said):
 def results(tmp_path, monkeypatch):
     """A folder with copies of three small recordings."""
     folder = tmp_path / "results"
-    for name in (THREAD, CLASSICAL, PLANE):
+    for name in (THREAD, CLASSICAL, SHIFTS):
         path = folder / f"{name}.nc"
         path.parent.mkdir(parents=True)
         shutil.copy(BOOK / f"{name}.nc", path)
@@ -150,7 +154,7 @@ def one_larger(run):
 def test_all_the_same(results, capsys):
     assert verify_recordings([]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [words.split()[0] for words in lines[:3]] == [CLASSICAL, PLANE, THREAD]
+    assert [words.split()[0] for words in lines[:3]] == [CLASSICAL, SHIFTS, THREAD]
     assert all(" same " in words and "of what is allowed" in words for words in lines[:3])
     assert lines[3].startswith("3 same; ") and len(lines) == 4
 
@@ -163,7 +167,7 @@ def test_drift_is_found_and_named(results, capsys):
     assert verify_recordings([]) == 1
     told = capsys.readouterr().out
     found = {result.name: result for result in verify()}
-    assert [found[name].verdict for name in (CLASSICAL, PLANE, THREAD)] == ["drift", "same", "same"]
+    assert [found[name].verdict for name in (CLASSICAL, SHIFTS, THREAD)] == ["drift", "same", "same"]
     largest = found[CLASSICAL].largest
     assert (largest.variable, largest.where) == ("chebyshev_largest", "degree 6")
     assert largest.recorded == pytest.approx(1.00001 * largest.computed, rel=1e-9)
@@ -192,15 +196,18 @@ def test_an_older_recording_names_no_processor(results):
 def test_a_corrupt_file_is_named_and_the_others_are_verified(results, damage, capsys):
     path = results / f"{CLASSICAL}.nc"
     path.write_bytes(damage(path.read_bytes()))
-    assert verify_recordings([CLASSICAL, PLANE]) == 1
+    assert verify_recordings([CLASSICAL, SHIFTS]) == 1
     told = capsys.readouterr().out
-    assert f"{CLASSICAL}  unreadable" in told and "classical.nc cannot be read" in told
-    assert f"{PLANE}         same" in told and f"1 same, 1 unreadable ({CLASSICAL})" in told
+    assert [words.split()[:2] for words in told.splitlines() if words[0] != " "][:2] == [
+        [CLASSICAL, "unreadable"],
+        [SHIFTS, "same"],
+    ]
+    assert "classical.nc cannot be read" in told and f"1 same, 1 unreadable ({CLASSICAL})" in told
 
 
 def test_files_that_no_run_of_the_book_makes_are_stray(results, capsys):
     change(results, CLASSICAL, to="multistage/mine")
-    change(results, PLANE, lambda run: run.assign_attrs(command=""))
+    change(results, SHIFTS, lambda run: run.assign_attrs(command=""))
     change(results, THREAD, lambda run: run.assign_attrs(command="specbias run multistage --record"))
     (results / "notes.txt").write_text("to do")
     (results / "benchmarks").mkdir()
@@ -212,10 +219,10 @@ def test_files_that_no_run_of_the_book_makes_are_stray(results, capsys):
     told = capsys.readouterr().out
     found = {result.name: result for result in verify()}
     stray = {name for name, result in found.items() if result.verdict == "stray"}
-    assert stray == {"multistage/mine", PLANE, THREAD, "notes.txt", "benchmarks/unknown.json"}
+    assert stray == {"multistage/mine", SHIFTS, THREAD, "notes.txt", "benchmarks/unknown.json"}
     assert set(found) - stray == {CLASSICAL}
     assert "no run of the book has this name" in found["multistage/mine"].reason
-    assert "does not say by which command" in found[PLANE].reason and found[PLANE].deviation < 1
+    assert "does not say by which command" in found[SHIFTS].reason and found[SHIFTS].deviation < 1
     assert "another command: specbias run multistage --record" in found[THREAD].reason
     assert "1 same, 5 stray (" in told
 
@@ -235,6 +242,9 @@ def test_other_parameters_than_the_books(results):
             parameters=json.dumps(json.loads(run.attrs["parameters"]) | changed)
         )
 
+    change(results, CLASSICAL, with_parameters(seeds=9))  # not of the first one
+    (result,) = verify([CLASSICAL])
+    assert result.verdict == "same" and result.details() == ["recorded with other parameters than the book's"]
     change(results, CLASSICAL, with_parameters(spread=5.5))
     (result,) = verify([CLASSICAL])
     assert result.verdict == "drift" and result.largest.variable == "random_largest"
@@ -251,10 +261,10 @@ def test_a_run_that_cannot_be_computed_any_more_has_drifted(results):
 
 
 def test_names_chapters_and_patterns(results):
-    assert chosen() == [CLASSICAL, PLANE, THREAD]
+    assert chosen() == [CLASSICAL, SHIFTS, THREAD]
     assert chosen([CLASSICAL, "multistage/class*"]) == chosen(CLASSICAL) == [CLASSICAL]
     assert chosen(["si-msnn"]) == chosen(["si-msnn/*"]) == [n for n in sorted(REGISTRY) if "si-msnn" in n]
-    assert set(chosen(["*/plane"])) == {PLANE, "sequential-fitting/plane"}
+    assert chosen(["*/widths"]) == ["energy-landscape/widths", "spectral-bias/widths"]
     (missing,) = verify(["multistage/four"])
     assert (missing.verdict, missing.deviation) == ("not recorded", None)
     assert missing.details() == ["to record it: python -m specbias record multistage/four"]
@@ -265,8 +275,8 @@ def test_names_chapters_and_patterns(results):
     [
         (["multistage/clasical"], "did you mean multistage/classical?"),
         (["multistge"], "did you mean multistage?"),
-        ([PLANE, "si-msnn/x*"], "name='si-msnn/x*'"),
-        ([PLANE, "--json", "no/such/folder.json"], "--json no/such/folder.json"),
+        ([SHIFTS, "si-msnn/x*"], "name='si-msnn/x*'"),
+        ([SHIFTS, "--json", "no/such/folder.json"], "--json no/such/folder.json"),
         (["--jsn", "x"], "--jsn"),
     ],
 )
@@ -291,7 +301,7 @@ def test_without_a_book_and_without_recordings(tmp_path, monkeypatch, capsys):
 def test_json_holds_everything(results, tmp_path):
     change(results, CLASSICAL, lambda run: one_larger(run).assign(random_largest=run.random_largest * np.nan))
     path = tmp_path / "found.json"
-    assert verify_recordings([CLASSICAL, PLANE, "--json", str(path)]) == 1
+    assert verify_recordings([CLASSICAL, SHIFTS, "--json", str(path)]) == 1
     told = json.loads(path.read_text(), parse_constant=pytest.fail)
     assert {"commit", "processor", "numpy", "runs"} <= set(told)
     drift, same = told["runs"]
@@ -309,13 +319,13 @@ def test_an_interrupt_leaves_nothing(results, tmp_path, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("specbias.experiments.slices.Slice.deviations", interrupted)
-    assert verify_recordings([PLANE, "--json", str(tmp_path / "found.json")]) == 130
+    assert verify_recordings([SHIFTS, "--json", str(tmp_path / "found.json")]) == 130
     assert "interrupted" in capsys.readouterr().err and not (tmp_path / "found.json").exists()
 
 
 def test_specbias_verify_is_the_same(results):
-    done = CliRunner().invoke(rerun.main, ["verify", PLANE])
-    assert done.exit_code == 0 and f"{PLANE}  same" in done.output
+    done = CliRunner().invoke(rerun.main, ["verify", SHIFTS])
+    assert done.exit_code == 0 and f"{SHIFTS}  same" in done.output
     assert CliRunner().invoke(rerun.main, ["verify", "plain"]).exit_code == 2
     assert "--json FILE" in CliRunner().invoke(rerun.main, ["verify", "--help"]).output
 
@@ -327,7 +337,7 @@ def test_verifying_needs_no_jupyter_and_compiles_for_any_processor_of_the_kind(r
     code = f"""
         import runpy, sys
         sys.modules.update(dict.fromkeys({absent}))
-        sys.argv = ["specbias", "verify", {PLANE!r}]
+        sys.argv = ["specbias", "verify", {SHIFTS!r}]
         try:
             runpy.run_module("specbias", run_name="__main__")
         except SystemExit as ended:
@@ -339,5 +349,5 @@ def test_verifying_needs_no_jupyter_and_compiles_for_any_processor_of_the_kind(r
     command = [sys.executable, "-c", textwrap.dedent(code)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    assert f"{PLANE}  same" in done.stdout
+    assert f"{SHIFTS}  same" in done.stdout
     assert done.stdout.split()[-1] == ("x86-64-v3" if get_host_cpu_features().get("avx2") else "None")

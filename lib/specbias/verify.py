@@ -99,10 +99,10 @@ class Result:
         return f"{told}  {self.seconds:6.1f} s" if self.seconds else told
 
     def details(self) -> list[str]:
-        """What a person needs to see why it is not the same; empty if it is."""
-        if self.verdict == SAME:
-            return []
+        """What a person needs to see why it is not the same; of one that is, what there is to say besides."""
         lines = [self.reason] if self.reason else []
+        if self.verdict == SAME:
+            return lines
         if self.verdict == DRIFT:
             lines += [_in_words(one) for one in self.deviations if one.share > 1]
             lines.append(_then_and_now(self.origin))
