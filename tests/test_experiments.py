@@ -1,4 +1,4 @@
-"""The runs by name: their parameters, small versions of each, and a slice of each recording made again."""
+"""The runs by name: their parameters, small versions of each, and whether they are recorded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from specbias.recorded import canonical_json, results_folder
 NOT_RECORDED: dict[str, str] = {}
 """Runs without a recording in ``results/``, each with the reason; at a release there are none."""
 
-EPOCHS = 10  # of the slices; so few that round-off has not grown
 RECORDED = {
     name: results_folder() / f"{name}.nc" for name in REGISTRY if (results_folder() / f"{name}.nc").is_file()
 }
@@ -174,70 +173,3 @@ def test_the_recording_has_the_parameters_of_the_run(name, monkeypatch):
 
     monkeypatch.setattr("specbias.recorded._compute", refuse)
     assert run(name).origin == "recorded"
-
-
-# function -> (the change of parameters that makes the slice, what of the recording it is)
-FEW = {"seeds": 1, "epochs": EPOCHS}
-SLICES = {
-    "thread": (FEW, {"seed": [0]}),
-    "thread_sweep": (FEW, {"seed": [0], "value": [0]}),
-    "circle_waves": (FEW, {"seed": [0]}),
-    "rahaman": ({"seeds": 1, "iterations": EPOCHS}, {"seed": [0]}),
-    "shallow_learning_times": ({"frequencies": [4, 9], "runs": 1}, {"frequency": [3, 8], "run": [0]}),
-    "deep_learning_times": ({"frequencies": [2], "runs": 1, "epochs": 100}, {"frequency": [0], "run": [0]}),
-    "answers": (
-        {"frequencies": [2.0], "seeds": 1, "epochs": 100},
-        {"frequency": [0], "seed": [0], "remedy": [3, 6]},
-    ),
-}
-AT_EPOCHS = ("prediction", "amplitude", "loss", "error")
-COUNTS = ("steps", "fitted")
-
-
-def test_every_function_has_a_slice():
-    """Those that are not in ``SLICES`` have tests in ``test_sequential_runs`` and the like."""
-    own = {"sequential", "plane", "same_spectrum", "variants", "kernel_against_training"}
-    own |= {
-        "many_trainings",
-        "choices",
-        "widths",
-        "functions",
-        "basin",
-        "bands",
-        "band_settings",
-        "curvature",
-    }
-    own |= {"fits", "classical"}
-    own |= {"flow_fits", "stage_limits", "ablations", "plane_fits"}
-    assert {experiment.function.__name__ for experiment in REGISTRY.values()} == own | set(SLICES)
-
-
-@pytest.mark.parametrize("name", [n for n in RECORDED if REGISTRY[n].function.__name__ in SLICES])
-def test_a_slice_of_the_recording_is_what_the_code_computes(name, monkeypatch):
-    function, parameters = REGISTRY[name].function, REGISTRY[name].parameters
-    changes, part = SLICES[function.__name__]
-    if "values" in parameters:
-        changes = changes | {"values": parameters["values"][:1]}
-    fast = "Fourier features, Adam"  # the only remedy that has done its work within the slice
-    monkeypatch.setattr("specbias.experiments.thread.METHODS", {fast: METHODS[fast]})
-    recorded = xr.load_dataset(RECORDED[name]).isel(part)
-    computed = function(**{**parameters, **changes}, progress=False)
-    for dimension in {"epoch", "loss_epoch"} & set(recorded.dims):
-        epochs = np.intersect1d(recorded[dimension], computed[dimension])
-        assert len(epochs) >= 4
-        recorded, computed = (dataset.sel({dimension: epochs}) for dataset in (recorded, computed))
-    compared = 0
-    for variable in recorded.data_vars:
-        before, now = recorded[variable], computed[variable]
-        assert now.dims == before.dims
-        if variable in COUNTS and not {"level"} & set(before.dims):  # a level may be reached after the slice
-            assert (abs(now - before) <= 1 + 0.02 * before).all(), (
-                variable
-            )  # another machine rounds otherwise
-            compared += 1
-        elif variable in AT_EPOCHS and {"epoch", "loss_epoch"} & set(before.dims):
-            finite = abs(before.values[np.isfinite(before.values)])
-            scale = np.median(finite) if finite.size else 1.0  # a diverged run is huge in the end
-            np.testing.assert_allclose(now, before, rtol=1e-4, atol=1e-5 * scale, err_msg=variable)
-            compared += 1
-    assert compared

@@ -1,14 +1,12 @@
-"""The runs of the chapter on the energy landscape: small ones, and what their recordings must agree with."""
+"""The runs of the chapter on the energy landscape, small."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import xarray as xr
 from scipy.signal import argrelmax
 
 from specbias.ensembles import initial_parameters, predict
-from specbias.experiments import REGISTRY
 from specbias.experiments.energy_landscape import ADADELTA, BOTH, CHOICES, MOMENTUM
 from specbias.experiments.landscape_minima import band_settings, bands, basin, crossing, curvature
 from specbias.experiments.landscape_trainings import (
@@ -19,18 +17,9 @@ from specbias.experiments.landscape_trainings import (
     teeth,
     widths,
 )
-from specbias.landscape import canonical, hand_built_network, hessian
-from specbias.recorded import results_folder
+from specbias.landscape import hand_built_network
 
-RUNS = {name: one for name, one in REGISTRY.items() if name.startswith("energy-landscape/")}
 QUIET = {"seed": 0, "progress": False}
-
-
-def recording(name: str) -> xr.Dataset:
-    """The recorded run; that there is one for each is for ``test_every_run_is_recorded`` to say."""
-    if not (results_folder() / f"{name}.nc").is_file():
-        pytest.skip("not recorded")
-    return xr.load_dataset(results_folder() / f"{name}.nc")
 
 
 def test_the_hand_built_network_is_what_it_says():
@@ -142,55 +131,6 @@ def test_bands_and_curvature_of_few():
     bent = curvature(**few)
     assert bent.sizes == {"network": 3, "mode": 136} and str(bent.name[0].values) == "W_f"
     np.testing.assert_array_equal(bent.zero, bent.symmetry + bent.idle + bent.dependent + bent.unexplained)
-
-
-# Slices of the recordings
-
-
-@pytest.mark.parametrize("name", [n for n in RUNS if n.split("/")[1].startswith("main-")])
-def test_the_first_networks_of_the_main_experiment(name):
-    before, settings = recording(name), RUNS[name].parameters
-    small = {**settings, "models": 8, "steps": 100, "progress": False}
-    now = many_trainings(**small)
-    np.testing.assert_allclose(now.early, before.early, rtol=1e-3)
-    np.testing.assert_allclose(now.loss, before.early, rtol=1e-3)
-    outputs = predict(before.minima.values, before.x.values).astype(float)
-    np.testing.assert_allclose(
-        np.mean((outputs - before.y.values) ** 2, axis=1), before.minimum_loss, rtol=1e-4
-    )
-
-
-@pytest.mark.parametrize("name", [n for n in RUNS if n.split("/")[1].startswith("basin-")])
-def test_the_first_networks_of_the_basin(name):
-    before, settings = recording(name), RUNS[name].parameters
-    now = basin(**{**settings, "steps": 1, "progress": False})
-    np.testing.assert_allclose(now.noise, before.noise, rtol=1e-12)
-    np.testing.assert_allclose(now.early, before.early, rtol=1e-3)
-
-
-@pytest.mark.parametrize("name", [n for n in RUNS if RUNS[n].function in (choices, functions, widths)])
-def test_the_first_networks_of_the_variants(name):
-    before, function = recording(name), RUNS[name].function
-    few = {**RUNS[name].parameters, "models": 8, "steps": 10, "progress": False}
-    if function is choices:
-        few["variants"] = {
-            key: {**v, "iterations": 5} if "iterations" in v else v for key, v in CHOICES.items()
-        }
-    now = function(**few)
-    np.testing.assert_allclose(now.early, before.early, rtol=1e-2)
-
-
-def test_bands_and_curvature_begin_at_the_hand_built_network():
-    built = hand_built_network()
-    start = canonical(built.parameters)
-    values = np.linalg.eigvalsh(hessian(start, built.x, built.y))
-    name = "energy-landscape/curvature"
-    np.testing.assert_allclose(recording(name).eigenvalue[0], values, rtol=1e-6, atol=1e-9 * values[-1])
-    run = recording("energy-landscape/bands")
-    several = recording("energy-landscape/band-settings")
-    assert np.isfinite(several.radius).all() and (several.between >= several.barrier * (1 - 1e-9)).all()
-    assert float(run.start_norm) == pytest.approx(np.linalg.norm(start))
-    assert float(run.energy[:, 0].max()) < 1e-25
 
 
 def test_initial_networks_of_the_variants_exist():

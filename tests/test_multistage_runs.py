@@ -1,4 +1,4 @@
-"""The runs of the chapter on multistage networks, its verdicts and its figures; slices of the recordings."""
+"""The runs of the chapter on multistage networks, its verdicts and its figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from specbias.interactive import scrubber
 from specbias.multistage import MultistageRegressor
 from specbias.plots import multistage as figures
 from specbias.plots import show
-from specbias.recorded import results_folder
 from specbias.targets import lecture_curve
 
 RUNS = {name: one for name, one in REGISTRY.items() if name.startswith("multistage/")}
@@ -174,16 +173,3 @@ def test_figures_from_small_runs():
         assert "<svg" in show(figure, alt="a figure")._repr_html_()
     panels, frames = figures.stage_panels(four, "lecture, ours")
     assert len(frames) >= 2 and "data-" in scrubber(panels, frames, label="stage", alt="x")._repr_html_()
-
-
-@pytest.mark.parametrize("name", [name for name, one in RUNS.items() if one.function is fits])
-def test_the_first_iterations_of_the_recordings(name):
-    """Loss at the start and after one iteration: what initial weights, data and optimizer give."""
-    path = results_folder() / f"{name}.nc"
-    if not path.is_file():
-        pytest.skip("not recorded")
-    before, parameters = xr.load_dataset(path), RUNS[name].parameters
-    short = {key: v | {"stages": 1, "max_iter": 2} for key, v in parameters["variants"].items()}
-    now = fits(**parameters | {"variants": short, "seeds": 1, "progress": False})
-    assert (now.iteration[:, 0, 0, 1] == 1).all() and (before.iteration[:, 0, 0, 1] == 1).all()
-    np.testing.assert_allclose(now.loss[:, 0, 0, :2], before.loss[:, 0, 0, :2], rtol=1e-9)

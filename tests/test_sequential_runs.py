@@ -1,4 +1,4 @@
-"""The runs of the chapter on sequential fitting: small ones, and slices of the recordings made again."""
+"""The runs of the chapter on sequential fitting, small."""
 
 from __future__ import annotations
 
@@ -7,85 +7,17 @@ import pytest
 import torch
 import xarray as xr
 
-from specbias import targets
 from specbias.experiments import REGISTRY
 from specbias.experiments.sequential import HELD, networks, order_measures, sequential
 from specbias.experiments.sequential_surrogates import same_spectrum
-from specbias.recorded import results_folder
 
 RUNS = {name: one for name, one in REGISTRY.items() if name.startswith("sequential-fitting/")}
 TINY = {"hidden": [6, 5], "epochs": 60, "seeds": 2, "points": 130, "progress": False}
 
 
-def recording(name: str) -> xr.Dataset:
-    """The recorded run; that there is one for each is for ``test_every_run_is_recorded`` to say."""
-    if not (results_folder() / f"{name}.nc").is_file():
-        pytest.skip("not recorded")
-    return xr.load_dataset(results_folder() / f"{name}.nc")
-
-
 def again(name: str, **changes) -> xr.Dataset:
     experiment = RUNS[name]
     return experiment.function(**{**experiment.parameters, **changes, "progress": False})
-
-
-# Slices of the recordings
-
-
-@pytest.mark.parametrize("name", [n for n, one in RUNS.items() if one.function is sequential])
-def test_the_first_epochs_of_an_interval(name):
-    before, now = recording(name), again(name, seeds=1, epochs=100, basis_frames=0, frames=2)
-    for variable in ("error", "total_error"):
-        values = before[variable].sel(epoch=now.epoch).isel(seed=[0])
-        np.testing.assert_allclose(now[variable], values, rtol=2e-3, atol=2e-3)
-    np.testing.assert_allclose(now["size"], before["size"], rtol=1e-6)
-
-
-def test_the_first_epochs_of_the_square():
-    before, now = (
-        recording("sequential-fitting/plane"),
-        again("sequential-fitting/plane", seeds=1, epochs=200),
-    )
-    for variable in ("total_error", "mean", "amplitude"):
-        values = before[variable].sel(epoch=now.epoch).isel(seed=[0])
-        np.testing.assert_allclose(now[variable], values, atol=2e-3)
-
-
-def test_the_first_surrogate():
-    name = "sequential-fitting/phases-bump"
-    before, now = recording(name), again(name, count=1, networks_each=1, epochs=5000)
-    np.testing.assert_allclose(now.boundary[0], before.boundary[0], rtol=1e-9)
-    np.testing.assert_allclose(now.kernel_steps[0], before.kernel_steps[0], rtol=0.02)
-    begins = before.reached.sel(level=0.9)[0, 0]
-    assert 0 < begins < 5000
-    np.testing.assert_allclose(now.reached.sel(level=0.9)[0, 0], begins, rtol=0.05)
-
-
-def test_shifts_are_those_of_the_base():
-    shifts = recording("sequential-fitting/shifts")
-    base = targets.sequential_sine("bump").y
-    rolled = np.stack([np.roll(base, 20 * number) for number in range(25)])  # 1/25 of 500 points
-    np.testing.assert_allclose(shifts.boundary, targets.boundary_amplitude(rolled, 1 / 13), rtol=1e-9)
-
-
-def test_a_variant_begins_as_it_did():
-    name = "sequential-fitting/variants"
-    first = "as in the article"
-    changes = {first: RUNS[name].parameters["changes"][first]}
-    now = again(name, changes=changes, envelopes=["none"], seeds=1, epochs=2500)
-    before = recording(name).start.sel(variant=first, envelope="none")[0]
-    np.testing.assert_allclose(now.start.squeeze(), before, rtol=0.1)
-
-
-def test_a_kernel_is_what_it_was():
-    name = "sequential-fitting/kernel"
-    now = again(name, envelopes=["none"], seeds=1, epochs=500)
-    before = recording(name).sel(envelope=["none"], epoch=now.epoch).isel(seed=[0])
-    for variable in ("error", "distance"):
-        np.testing.assert_allclose(now[variable], before[variable], rtol=0.02, atol=1e-6)
-
-
-# Small runs
 
 
 @pytest.fixture(scope="module")

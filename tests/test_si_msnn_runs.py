@@ -1,4 +1,4 @@
-"""The runs of the chapter on spectrum-informed networks, its verdicts, and slices of the recordings."""
+"""The runs of the chapter on spectrum-informed networks, and its verdicts."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import pytest
 import scipy.signal
 import xarray as xr
 
-from specbias.experiments import REGISTRY
 from specbias.experiments import si_msnn as settings
 from specbias.experiments import si_msnn_findings as findings
 from specbias.experiments import si_msnn_fits as fits
 from specbias.experiments import si_msnn_plane as plane
 from specbias.multistage import MultistageRegressor
-from specbias.recorded import results_folder
 from specbias.turbulence import decaying_turbulence, resample
 
-RUNS = {name: one for name, one in REGISTRY.items() if name.startswith("si-msnn/")}
 FLOW = {"reynolds": 500.0, "moment": 0.5, "spectrum": "smooth", "peak": 2.0, "flow_seed": 3}
 SMALL = {"hidden": (6, 6), "max_iter": 60}
 
@@ -204,42 +201,3 @@ def test_a_trend_is_taken_out_and_a_window_ends_flat():
     np.testing.assert_array_equal(goal(x)[kept(x)], plane.plane(x)[kept(x)])
     np.testing.assert_array_equal(kept(x), np.abs(x).max(axis=1) <= plane.FLAT)
     np.testing.assert_allclose(plane.window(x), plane.window(-x))
-
-
-@pytest.mark.parametrize("name", sorted(RUNS))
-def test_slices_of_the_recordings(name):
-    path = results_folder() / f"{name}.nc"
-    if not path.exists():
-        pytest.skip("not recorded")
-    with xr.open_dataset(path) as file:
-        run = file.load()
-    parameters = RUNS[name].parameters
-    if name == "si-msnn/plane":
-        far = np.random.default_rng(12345).uniform(-1, 1, (4000, 2))
-        np.testing.assert_allclose(run.chebyshev[0], plane._chebyshev(4, far), rtol=1e-6)
-        np.testing.assert_allclose(
-            run.residue[0, 0].values.ravel(),
-            plane.plane(plane.grid(np.linspace(-1, 1, parameters["points"]))), rtol=1e-6,
-        )  # fmt: skip
-    elif name == "si-msnn/limits":
-        one = decaying_turbulence(**parameters["flows"][settings.ROUGH]).streamfunction
-        counts, outside = fits.truncation(one.values)
-        at = np.interp(600, counts[:-1], np.log(outside[:-1]))  # all modes leave nothing
-        np.testing.assert_allclose(np.log(run.outside.sel(flow=settings.ROUGH, features=600)), at, atol=0.2)
-    elif name == "si-msnn/flow":
-        np.testing.assert_allclose(run.energy.sum(), run.attrs["target_rms"] ** 2, rtol=1e-9)
-        left = run.left_energy.sel(variant=settings.COUNTS)[1].sum()
-        np.testing.assert_allclose(
-            left**0.5 / run.attrs["target_rms"], run.rms.sel(variant=settings.COUNTS)[0, 0], rtol=1e-3
-        )
-    else:
-        small = fits.ablations(
-            **{
-                **parameters,
-                "variants": {"one": dict(parameters["variants"]["waves fixed, L2 norm, L-BFGS"])},
-                "seeds": 1,
-            },
-            progress=False,
-        )
-        ratio = small["size"].values[0, 0] / run["size"].sel(variant="waves fixed, L2 norm, L-BFGS").values[0]
-        assert 0.5 < ratio < 2  # the same search, though round-off may lead it elsewhere

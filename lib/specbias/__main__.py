@@ -1,4 +1,4 @@
-"""``python -m specbias``: the command line; its ``record`` needs nothing but the numerical packages."""
+"""``python -m specbias``: the command line; ``record`` and ``verify`` need but the numerical packages."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ import json
 import os
 import shlex
 import sys
+import time
+from pathlib import Path
 
+from tqdm.auto import tqdm
+
+from specbias._files import whole_file
 from specbias.provenance import duration, portable_instructions, provenance
 from specbias.recorded import recorded, recorded_runs
+from specbias.verify import SAME, Result, as_json, chosen, summary, verifications
+
+QUICK = 2  # seconds that nobody needs a progress bar for
 
 
 def record(arguments: list[str]) -> int:
@@ -45,6 +53,56 @@ def record(arguments: list[str]) -> int:
     except ValueError as error:
         parser.error(str(error))
     return _record(options.name, REGISTRY[options.name], changes, options)
+
+
+def verify_recordings(arguments: list[str]) -> int:
+    """Verify recorded runs and return the exit code: 0 if all are the same, else 1; 2 for unknown names."""
+    parser = argparse.ArgumentParser(
+        prog="python -m specbias verify",
+        description="Are the recordings still right? Computes a small part of each recorded run again and "
+        "compares. Needs no more than `record`, and a reader of netCDF-4 (netCDF4 or h5netcdf).",
+        epilog="examples: python -m specbias verify; python -m specbias verify energy-landscape; "
+        "python -m specbias verify 'spectral-bias/thread-*' --json found.json",
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME",
+        help="a run, a chapter or a pattern such as 'multistage/*' [default: every file in results/]",
+    )  # fmt: skip
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything to this file")
+    options = parser.parse_args(arguments)
+    if options.json and (options.json.is_dir() or not os.access(options.json.absolute().parent, os.W_OK)):
+        parser.error(f"--json {options.json}: allowed is a file in a folder that is there and writable")
+    try:
+        selected = chosen(options.names or None)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        results = _verify(selected)
+    except KeyboardInterrupt:
+        print("specbias: interrupted", file=sys.stderr)
+        return 130
+    if options.json:
+        with whole_file(options.json) as temporary:
+            temporary.write_text(as_json(results), "utf-8")
+    print(summary(results))
+    return 0 if all(result.verdict == SAME for result in results) else 1
+
+
+def _verify(selected: list[str]) -> list[Result]:
+    """Tell each result as it comes, over a bar where that is a terminal and it takes longer than that."""
+    width, results, began = max(map(len, selected), default=0), [], time.monotonic()
+    with tqdm(
+        total=len(selected), unit="run", delay=QUICK, leave=False, disable=not sys.stderr.isatty()
+    ) as bar:
+        for number, result in enumerate(verifications(selected), 1):
+            results.append(result)
+            lines = [result.line(width), *(f"    {detail}" for detail in result.details())]
+            shown = time.monotonic() - began > QUICK
+            bar.set_postfix_str("".join(selected[number : number + 1]), refresh=False)
+            bar.update()
+            (tqdm.write if shown else print)("\n".join(lines), file=sys.stdout)
+            sys.stdout.flush()
+    return results
 
 
 def _record(name: str, experiment, changes: dict, options: argparse.Namespace) -> int:
@@ -91,9 +149,11 @@ def _changes(assignments: list[str], parameters: dict) -> dict:
     return changes
 
 
+COMMANDS = {"record": record, "verify": verify_recordings}
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["record"]:
-        sys.exit(record(sys.argv[2:]))
+    if sys.argv[1:] and sys.argv[1] in COMMANDS:
+        sys.exit(COMMANDS[sys.argv[1]](sys.argv[2:]))
     from specbias.rerun import main
 
     main(prog_name="python -m specbias")

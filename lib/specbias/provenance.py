@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -16,9 +17,12 @@ import xarray as xr
 
 import specbias
 
+RECORD = "python -m specbias record"
 PROVENANCE = ("origin", "started", "seeds", "device", "wall_time", "commit")
 
 __all__ = [
+    "RECORD",
+    "again",
     "book_root",
     "chosen_device",
     "commit",
@@ -27,6 +31,8 @@ __all__ = [
     "processor",
     "provenance",
     "run_attributes",
+    "untraced",
+    "versions",
 ]
 
 
@@ -90,7 +96,59 @@ def run_attributes(
         "wall_time": wall_time,
         "started": started.isoformat(timespec="seconds"),
         "commit": commit,
-        "command": os.environ.get("SPECBIAS_COMMAND", f"python -m specbias record {name}"),
+        "command": os.environ.get("SPECBIAS_COMMAND", f"{RECORD} {name}"),
+        **versions(),
+    }
+
+
+def untraced(name: str, command: str, runs: Iterable[str]) -> str:
+    """Why a recording of this name cannot be traced to a command of the book; empty if it can.
+
+    Parameters
+    ----------
+    name, command : str
+        Of the recording: its path below ``results/``, its attribute ``command``.
+    runs : iterable of str
+        All that the book has.
+
+    Examples
+    --------
+    >>> untraced("a/one", "python -m specbias record a/one", ["a/one", "a/two"])
+    ''
+    >>> untraced("a/two", "python -m specbias record a/one", ["a/one", "a/two"])
+    'it says it was made by another command: python -m specbias record a/one'
+    """
+    words, record = command.split(), RECORD.split()
+    if not words:
+        return "it does not say by which command it was made"
+    if name not in runs:
+        return f"no run of the book has this name; it says it was made by: {command}"
+    recorded = words[: len(record) + 1] == [*record, name]
+    ran = words[:3] == ["specbias", "run", name.partition("/")[0]] and "--record" in words
+    return "" if recorded or ran else f"it says it was made by another command: {command}"
+
+
+def again(command: str) -> str:
+    """The command that makes a recording although there is one.
+
+    Examples
+    --------
+    >>> again("python -m specbias record a/one"), again("specbias run a --record")
+    ('python -m specbias record a/one --force', 'specbias run a --record --no-recorded')
+    """
+    option = "--no-recorded" if command.startswith("specbias run") else "--force"
+    return command if option in command.split() else f"{command} {option}"
+
+
+def versions() -> dict[str, str]:
+    """The versions, the processor and the instructions that numbers made here and now come from.
+
+    Examples
+    --------
+    >>> list(versions())
+    ['specbias', 'processor', 'instructions', 'python', 'numpy', 'xarray', 'torch']
+    """
+    return {
         "specbias": specbias.__version__,
         "processor": processor(),
         "instructions": os.environ.get("NUMBA_CPU_NAME", "of this processor"),

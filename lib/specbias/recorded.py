@@ -34,7 +34,16 @@ import xarray as xr
 from specbias._files import CannotWrite, check_folder, whole_file
 from specbias.provenance import book_root, chosen_device, commit, duration, provenance, run_attributes
 
-__all__ = ["canonical_json", "checkpoint_folder", "provenance", "recorded", "recorded_runs", "results_folder"]
+__all__ = [
+    "canonical_json",
+    "checkpoint_folder",
+    "load_recording",
+    "provenance",
+    "recorded",
+    "recorded_runs",
+    "results_folder",
+    "run_arguments",
+]
 
 EXECUTION = ("device", "progress")  # say how a run is executed, not what it computes: never compared
 
@@ -85,12 +94,12 @@ def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) ->
     >>> squares.origin, squares.parameters
     ('live', '{"count":4,"exponent":2}')
     """
-    arguments, compared = _arguments(function, parameters)
+    arguments, compared = run_arguments(function, parameters)
     wanted = canonical_json(compared)
     path = _path(name)
     found = None
     if path is not None and _switch("SPECBIAS_RECORDED", default=True) and _readable(path):
-        found = _load(path)
+        found = load_recording(path)
         if canonical_json(json.loads(found.attrs["parameters"])) == wanted:
             return found.assign_attrs(origin="recorded")
     write = _switch("SPECBIAS_RECORD", default=False)
@@ -117,7 +126,7 @@ def recorded_runs() -> dict[str, dict]:
     runs = {}
     for path in filter(_readable, sorted(folder.rglob("*.nc"))):
         try:
-            runs[path.relative_to(folder).with_suffix("").as_posix()] = _load(path).attrs
+            runs[path.relative_to(folder).with_suffix("").as_posix()] = load_recording(path).attrs
         except RuntimeError as error:
             print(f"specbias: {error}", file=sys.stderr)
     return runs
@@ -176,8 +185,20 @@ def _plain(value, argument: str):
     )
 
 
-def _arguments(function: Callable, parameters: dict) -> tuple[dict, dict]:
-    """What to call ``function`` with, and what of it (defaults included) makes two runs the same."""
+def run_arguments(function: Callable, parameters: Mapping) -> tuple[dict, dict]:
+    """What to call ``function`` with, and what of it (defaults included) makes two runs the same.
+
+    Raises
+    ------
+    TypeError
+        For arguments that ``function`` does not take, other than ``device`` and ``progress``.
+
+    Examples
+    --------
+    >>> def line(length, slope=1.0, progress=True): ...
+    >>> run_arguments(line, {"length": 3, "device": "cpu", "progress": False})
+    ({'length': 3, 'progress': False}, {'length': 3, 'slope': 1.0})
+    """
     signature = inspect.signature(function)
     kinds = {name: parameter.kind for name, parameter in signature.parameters.items()}
     takes_any = inspect.Parameter.VAR_KEYWORD in kinds.values()
@@ -269,7 +290,14 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def _load(path: Path) -> xr.Dataset:
+def load_recording(path: Path) -> xr.Dataset:
+    """The recorded run in a file.
+
+    Raises
+    ------
+    RuntimeError
+        If it cannot be read, or is no recorded run; the message names the file.
+    """
     try:
         dataset = xr.load_dataset(path)
         json.loads(dataset.attrs["parameters"])

@@ -32,6 +32,7 @@ Examples:
   specbias run spectral-bias -p epochs=2000 -p hidden=100 --html
   specbias sweep si-msnn --preset quick -g stages=1,2,3
   specbias build --strict
+  specbias verify
 """
 
 
@@ -195,6 +196,18 @@ def record(arguments) -> None:
     from specbias.__main__ import record as record_run
 
     sys.exit(record_run(list(arguments)))
+
+
+@main.command(
+    short_help="Whether the recorded runs are still what the code computes.",
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def verify(arguments) -> None:
+    """The same as `python -m specbias verify`, which needs no click."""
+    from specbias.__main__ import verify_recordings
+
+    sys.exit(verify_recordings(list(arguments)))
 
 
 def _announce(root: Path, chapter: Chapter, values: dict) -> None:

@@ -38,9 +38,9 @@ __all__ = [
 ]
 
 PLACEHOLDER = "<!-- scoreboard -->"
-NOT_IN_CHAPTERS = {  # of lib/specbias: files, and a folder
+NOT_IN_CHAPTERS = {  # of lib/specbias and of experiments: files, and folders
     "__main__.py", "_command.py", "chapters.py", "expected.py", "parameters.py", "rerun.py", "singlepage.py",
-    "site.py", "sweep",
+    "site.py", "slices", "sweep", "verify.py",
 }  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def stored_run(notebook: Path) -> dict:
 def fingerprint(root: Path, chapter: Chapter, values: Mapping, environment: Mapping[str, str]) -> str:
     """A digest of all that the outputs depend on: text, library, recordings, claims, values, versions."""
     library = [path for path in (root / "lib").rglob("*") if path.suffix in (".py", ".js", ".css", ".cu")]
-    files = [path for path in library if NOT_IN_CHAPTERS.isdisjoint(path.relative_to(root).parts[2:3])]
+    files = [path for path in library if NOT_IN_CHAPTERS.isdisjoint(path.relative_to(root).parts[2:4])]
     files += [chapter.path, root / "book" / "claims.yaml"]
     files += [path for path in (root / "results").rglob("*") if path.suffix in (".nc", ".json")]
     digest = hashlib.sha256()

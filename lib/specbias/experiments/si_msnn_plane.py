@@ -87,7 +87,7 @@ def plane_fits(
         modes leave on the points (rms), and ``series (treatment)``, the largest error of all of them between.
     """
     x, names = grid(np.linspace(-1, 1, points)), list(variants)
-    far = np.random.default_rng(12345).uniform(-1, 1, (FAR, 2))
+    far = far_points()
     tallest = max(dict(variant).get("stages", 3) for variant in variants.values())
     keys = ("largest", "rms", "between", "seconds", "parameters")
     data = {key: np.full((len(names), seeds, tallest), np.nan) for key in keys}
@@ -115,7 +115,7 @@ def plane_fits(
         {key: (("variant", "seed", "stage"), values) for key, values in data.items()}
         | {
             "residue": (("variant", "left", "x", "y"), residues),
-            "chebyshev": ("degree", [_chebyshev(degree, far) for degree in degrees]),
+            "chebyshev": ("degree", [chebyshev_error(degree, far) for degree in degrees]),
             "outside": (("treatment", "count"), outside),
             "series": ("treatment", series),
         },
@@ -151,7 +151,12 @@ def fourier_series(points: int, far: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return counts, outside, np.array(series)
 
 
-def _chebyshev(degree: int, far: np.ndarray) -> float:
+def far_points() -> np.ndarray:
+    """``(FAR, 2)``: random points of the square, where fits are judged."""
+    return np.random.default_rng(12345).uniform(-1, 1, (FAR, 2))
+
+
+def chebyshev_error(degree: int, far: np.ndarray) -> float:
     """Largest error at ``far`` of the polynomial through (degree + 1)² Chebyshev points."""
     nodes = np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
     values = plane(grid(nodes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -212,7 +212,15 @@ def answers(
         the points) likewise.
         The remedy "least squares" has one step; its degree is the least that reaches 1e-12 on the points.
     """
-    names = [*METHODS, "least squares"]
+    return answers_by(METHODS, **locals())
+
+
+def answers_by(
+    methods: Mapping[str, Mapping], *, frequencies, data_range, points, hidden, omega, fourier_scale, epochs,
+    stop_at, seeds, seed, dtype="float64", device="auto", progress=True,
+) -> xr.Dataset:  # fmt: skip
+    """:func:`answers` by some of ``METHODS`` only, and least squares."""
+    names = [*methods, "least squares"]
     shape = (len(names), len(frequencies), seeds)
     fitted, seconds, error = np.full(shape, -1), np.full(shape, np.nan), np.full(shape, np.nan)
     for column, frequency in enumerate(frequencies):
@@ -221,7 +229,7 @@ def answers(
         ]
         grid = np.linspace(-data_range / 2, data_range / 2, 2001)
         exact = samples[0].function(grid)
-        for row, (name, settings) in enumerate(METHODS.items()):
+        for row, (name, settings) in enumerate(methods.items()):
             models = _method_models(
                 settings, hidden, frequency, data_range, omega, fourier_scale, seed, seeds, dtype
             )
