@@ -14,7 +14,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve bench lock clean
+.PHONY: help book test serve bench bounds lock clean
 
 help:          ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,13 @@ serve: $(READY) ## show the site in a browser, building it first if there is non
 
 bench: $(READY) ## time the library against its peers (benchmarks/README.md)
 	@set -e; for question in benchmarks/[!_]*.py; do echo "== $$question"; $(BIN)/python $$question; done
+
+bounds: $(READY) ## the book and the recorded runs with the lowest and newest versions that are allowed
+	@set -e; mkdir -p _build; $(BIN)/python tests/lowest.py > _build/lowest.txt; for which in lowest newest; do \
+	  echo "== $$which versions"; rm -rf _build/bounds; $(BIN)/python -m venv _build/bounds; \
+	  _build/bounds/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[book,test]' \
+	    $$(test $$which = newest || echo '--constraint _build/lowest.txt'); \
+	  _build/bounds/bin/specbias verify; _build/bounds/bin/specbias build --strict; done; rm -rf _build/bounds
 
 lock: $(READY) ## renew the exact versions of requirements.txt within the bounds of pyproject.toml
 	@rm -rf _build/lock && $(BIN)/python -m venv _build/lock

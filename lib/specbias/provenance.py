@@ -177,15 +177,16 @@ def portable_instructions() -> dict[str, str]:
     Sums are grouped by how many numbers the processor adds at once, and a chaotic training turns the last
     digit into another one soon. Recorded runs, and what they are checked against, are therefore compiled for
     what all x86 processors since 2013 have (x86-64-v3) and not for the one at hand, which may be a third
-    faster. Nothing on other processors, or where ``NUMBA_CPU_NAME`` is set. Numba reads this when it is
-    imported.
+    faster. Nothing on other processors, or with ``SPECBIAS_PORTABLE=no`` or a ``NUMBA_CPU_NAME`` of one's
+    own. Numba reads this when it is imported.
 
     Examples
     --------
     >>> set(portable_instructions().values()) <= {"x86-64-v3", ""}
     True
     """
-    if importlib.util.find_spec("llvmlite") is None or "NUMBA_CPU_NAME" in os.environ:
+    refused = os.environ.get("SPECBIAS_PORTABLE", "").strip().lower() in ("no", "0", "false")
+    if refused or "NUMBA_CPU_NAME" in os.environ or importlib.util.find_spec("llvmlite") is None:
         return {}
     from llvmlite.binding import get_host_cpu_features
 
