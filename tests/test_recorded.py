@@ -178,7 +178,8 @@ def test_without_netcdf4_the_run_still_comes_home(waves, results, monkeypatch):
 
 def test_without_netcdf4_a_netcdf4_file_is_computed_anew_and_said_so(waves, results, monkeypatch, capsys):
     recorded("waves", waves, frequencies=[1])
-    monkeypatch.setattr("specbias.recorded._engine", lambda: "scipy")
+    for module in ("recorded", "_netcdf"):
+        monkeypatch.setattr(f"specbias.{module}.engine", lambda: "scipy")
     monkeypatch.delenv("SPECBIAS_RECORD")
     assert recorded("waves", waves, frequencies=[1]).origin == "live"
     assert "waves.nc cannot be read without netCDF4" in capsys.readouterr().err

@@ -14,16 +14,13 @@ environment variables decide what happens, so that no chapter has to:
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import json
 import math
 import os
 import re
-import shutil
 import sys
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +28,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from specbias._files import CannotWrite, check_folder, whole_file
+from specbias._files import CannotWrite, check_folder
+from specbias._netcdf import check_variables, engine, load_recording, readable, write_recording
 from specbias.provenance import book_root, chosen_device, commit, duration, provenance, run_attributes
 
 __all__ = [
@@ -98,7 +96,7 @@ def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) ->
     wanted = canonical_json(compared)
     path = _path(name)
     found = None
-    if path is not None and _switch("SPECBIAS_RECORDED", default=True) and _readable(path):
+    if path is not None and _switch("SPECBIAS_RECORDED", default=True) and readable(path):
         found = load_recording(path)
         if canonical_json(json.loads(found.attrs["parameters"])) == wanted:
             return found.assign_attrs(origin="recorded")
@@ -110,7 +108,7 @@ def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) ->
     print(f"specbias: {told}", file=sys.stderr, flush=True)
     dataset = _compute(name, function, arguments, wanted, device)
     if write:
-        _write(dataset.assign_attrs(origin="recorded"), path)
+        write_recording(dataset.assign_attrs(origin="recorded"), path)
         print(f"specbias: recorded {path} ({path.stat().st_size / 1e3:.0f} kB)", file=sys.stderr, flush=True)
     return dataset
 
@@ -124,7 +122,7 @@ def recorded_runs() -> dict[str, dict]:
     if folder is None:
         return {}
     runs = {}
-    for path in filter(_readable, sorted(folder.rglob("*.nc"))):
+    for path in filter(readable, sorted(folder.rglob("*.nc"))):
         try:
             runs[path.relative_to(folder).with_suffix("").as_posix()] = load_recording(path).attrs
         except RuntimeError as error:
@@ -235,25 +233,9 @@ def _compute(name: str, function: Callable, arguments: dict, parameters: str, de
     wall_time = time.perf_counter() - clock
     if not isinstance(dataset, xr.Dataset):
         raise TypeError(f"function: {name} must return an xarray.Dataset, got {type(dataset).__name__}")
-    _check_variables(name, dataset)
+    check_variables(name, dataset)
     origin = {"device": device, "commit": at_commit, "started": started, "wall_time": wall_time}
     return dataset.assign_attrs(run_attributes(name, dataset, parameters, **origin))
-
-
-def _check_variables(name: str, dataset: xr.Dataset) -> None:
-    for label, variable in dataset.variables.items():
-        if variable.dtype.kind == "c":
-            raise TypeError(
-                f"function: {name}: {label!r} is complex; netCDF wants real and imaginary part apart"
-            )
-        if variable.dtype.kind not in "fiubUST" and not _all_strings(variable):
-            raise TypeError(
-                f"function: {name}: {label!r} has dtype {variable.dtype}; allowed: numbers, bool, str"
-            )
-
-
-def _all_strings(variable: xr.Variable) -> bool:
-    return all(isinstance(value, str) for value in variable.values.ravel())
 
 
 def _path(name: str) -> Path | None:
@@ -267,7 +249,7 @@ def _path(name: str) -> Path | None:
 
 def _writable(name: str) -> Path:
     """Where the run will be written; what is wrong with that is said before the run and not after it."""
-    _engine()
+    engine()
     path = _path(name)
     if path is None:
         raise RuntimeError(
@@ -278,70 +260,6 @@ def _writable(name: str) -> Path:
     except CannotWrite as error:
         raise RuntimeError(f"{name} cannot be recorded: {error}") from None
     return path
-
-
-def _readable(path: Path) -> bool:
-    """Whether there is a file that what is installed can read: on a bare server, SciPy and only netCDF-3."""
-    if not path.exists():
-        return False
-    if _engine() == "scipy" and path.read_bytes()[:4] == b"\x89HDF":
-        print(f"specbias: {path} cannot be read without netCDF4 or h5netcdf", file=sys.stderr)
-        return False
-    return True
-
-
-def load_recording(path: Path) -> xr.Dataset:
-    """The recorded run in a file.
-
-    Raises
-    ------
-    RuntimeError
-        If it cannot be read, or is no recorded run; the message names the file.
-    """
-    try:
-        dataset = xr.load_dataset(path)
-        json.loads(dataset.attrs["parameters"])
-    except Exception as error:  # the readers raise OSError, ValueError, RuntimeError, KeyError, their own ...
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        advice = "restore it, delete it, or set SPECBIAS_RECORDED=no to compute instead"
-        raise RuntimeError(f"the recorded run {path} cannot be read ({reason}); {advice}") from error
-    return dataset
-
-
-def _write(dataset: xr.Dataset, path: Path) -> None:
-    """Write all of it or nothing."""
-    engine = _engine()
-    encoding = {}
-    if engine == "scipy":
-        warnings.warn(
-            f"{path.name}: netCDF4 is not installed; written uncompressed as netCDF-3", stacklevel=3
-        )
-    else:
-        packed = {"zlib": True, "complevel": 5, "shuffle": True}
-        encoding = {
-            key: packed
-            for key, array in dataset.variables.items()
-            if array.ndim and array.dtype.kind in "fiub"
-        }
-    free = shutil.disk_usage(path.parent).free
-    try:
-        with whole_file(path) as temporary:
-            dataset.drop_encoding().to_netcdf(temporary, engine=engine, encoding=encoding)
-    except (OSError, RuntimeError) as error:  # of a full disk netCDF says "HDF error"
-        sizes = f"{free / 1e6:.1f} MB were free there, up to {dataset.nbytes / 1e6:.1f} MB are needed"
-        raise RuntimeError(f"the recorded run {path} cannot be written ({error}): {sizes}") from error
-
-
-def _engine() -> str:
-    modules = {
-        "netcdf4": "netCDF4",
-        "h5netcdf": "h5netcdf",
-        "scipy": "scipy",
-    }  # best first; scipy writes netCDF-3 only
-    for engine, module in modules.items():
-        if importlib.util.find_spec(module):
-            return engine
-    raise RuntimeError("recorded runs need one of the packages netCDF4, h5netcdf, scipy")
 
 
 def _why(found: xr.Dataset | None, compared: dict) -> str:
