@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from html import escape
+from importlib import resources
 from pathlib import Path
 
 import yaml
@@ -44,7 +45,10 @@ _CSS = """
   .specbias-scoreboard :is(tbody, tr, th, td) { display: block; padding: .1rem 0; }
   .specbias-scoreboard tr { padding: .6rem 0; }
   .specbias-scoreboard td[data-column]::before { content: attr(data-column) ": "; opacity: .8; }
-}"""
+}
+.specbias-scoreboard tr[hidden] { display: none; }
+.specbias-filter { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; align-items: center; margin: 1rem 0; }
+.specbias-filter select { font: inherit; min-height: 2.75rem; padding: 0 .5rem; max-width: 100%; }"""
 
 
 @dataclass(frozen=True)
@@ -242,7 +246,13 @@ def scoreboard_table(claims: Sequence[Claim], reports: Sequence[dict]) -> str:
             heading = f'<a href="{page}">{escape(title)}</a>' if page else escape(title)
             rows.append(f'<tr><th colspan="5" scope="rowgroup">{heading}</th></tr>')
         rows.extend(_row(claim, by_id.get(claim.id), page) for claim in members)
-    return f"<p>{len(claims)} claims: {_counts(verdicts)}.</p>\n{_table(rows)}"
+    script = "\n".join(line for line in _script().splitlines() if line)  # an empty line would end the HTML
+    table = _table(rows).replace('<table class="', '<table data-filter class="')
+    return f"<p>{len(claims)} claims: {_counts(verdicts)}.</p>\n{table}\n<script>\n{script}\n</script>"
+
+
+def _script() -> str:
+    return resources.files("specbias").joinpath("scoreboard.js").read_text("utf-8")
 
 
 def _counts(verdicts: Iterable[str]) -> str:
@@ -258,7 +268,8 @@ def _row(claim: Claim, report: dict | None, page: str) -> str:
     verdict = report["verdict"] if report else VERDICTS[-1]
     source = escape(", ".join(filter(None, (claim.source, claim.figure))))
     return (
-        f'<tr id="claim-{escape(claim.id)}"><th scope="row">{escape(claim.id)}</th>'
+        f'<tr id="claim-{escape(claim.id)}" data-source="{escape(claim.source)}" data-verdict="{verdict}">'
+        f'<th scope="row">{escape(claim.id)}</th>'
         f"<td>{escape(claim.claim)} <small>({source})</small></td>"
         f'<td data-column="Source">{escape(claim.published)}</td><td data-column="Here">{measured}</td>'
         f'<td data-column="Verdict">{SYMBOLS[verdict]} {verdict}</td></tr>'

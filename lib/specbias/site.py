@@ -25,7 +25,8 @@ import yaml
 
 from specbias._files import whole_file
 from specbias.chapters import Chapter, execute
-from specbias.claims import Claim, collect, load_claims, scoreboard_table
+from specbias.claims import Claim, collect, load_claims
+from specbias.pages import fill_pages
 
 __all__ = [
     "Executed",
@@ -37,10 +38,9 @@ __all__ = [
     "setup",
 ]
 
-PLACEHOLDER = "<!-- scoreboard -->"
 NOT_IN_CHAPTERS = {  # of lib/specbias and of experiments: files, and folders
-    "__main__.py", "_command.py", "chapters.py", "expected.py", "parameters.py", "rerun.py", "singlepage.py",
-    "site.py", "slices", "sweep", "verify.py",
+    "__main__.py", "_command.py", "chapters.py", "expected.py", "pages.py", "parameters.py", "rerun.py",
+    "singlepage.py", "site.py", "slices", "sweep", "verify.py",
 }  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def stage(
         if run.changed:
             notebook["cells"].insert(1, this_run_cell(run))
         (staged / "book" / f"{run.chapter.name}.ipynb").write_text(json.dumps(notebook), "utf-8")
-    _fill_scoreboard(staged, runs)
+    fill_pages(staged / "book", runs, _claims(staged))
     settings = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
     settings["execute"]["execute_notebooks"] = "off"
     settings["exclude_patterns"] = [x for x in settings.get("exclude_patterns", []) if x != "book/*.ipynb"]
@@ -245,14 +245,6 @@ def _claims(root: Path) -> list[Claim]:
         return load_claims(path) if path.is_file() else []
     except ValueError as error:
         raise SiteFailed(str(error)) from None
-
-
-def _fill_scoreboard(staged: Path, runs: list[Executed]) -> None:
-    page = staged / "book" / "scoreboard.md"
-    if page.is_file():
-        reports = [report for run in runs for report in collect(run.notebook)]
-        table = scoreboard_table(_claims(staged), reports)
-        page.write_text(page.read_text("utf-8").replace(PLACEHOLDER, table), "utf-8")
 
 
 def _replace_text(path: Path, text: str) -> None:

@@ -1,0 +1,120 @@
+"""What the pages beside the chapters get from the chapters' runs, in place of comments such as these:
+
+``<!-- scoreboard -->``
+    every claim, and what was measured;
+``<!-- verdicts -->``
+    how many came out how, as a bar;
+``<!-- story -->``
+    the book's picture, from recorded runs;
+``<!-- status -->``
+    how long each chapter took, where, and with which versions.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections import Counter
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+
+from specbias.claims import CHAPTERS, SYMBOLS, VERDICTS, Claim, collect, scoreboard_table
+from specbias.provenance import commit, duration, processor, provenance
+from specbias.recorded import load_recording, recorded_runs, results_folder
+
+__all__ = ["fill_pages"]
+
+PACKAGES = ("numpy", "scipy", "torch", "numba", "xarray", "finufft", "scikit-learn", "jupyter-book")
+STORY = ("spectral-bias/circle-waves", "multistage/four", "si-msnn/flow")
+_BAR = {"reproduced": "#1b7f4b", "partly": "#8a6d00", "differs": "#b3402a", "not yet measured": "#6b6b6b"}
+
+
+def fill_pages(book: Path, runs: Sequence, claims: Sequence[Claim]) -> None:
+    """Replace the comments in the pages of a staged ``book/``; a page without any stays as it is.
+
+    ``runs`` are :class:`specbias.site.Executed`.
+    """
+    reports = [report for run in runs for report in collect(run.notebook)]
+    made: dict[str, Callable[[], str]] = {
+        "scoreboard": lambda: scoreboard_table(claims, reports),
+        "verdicts": lambda: verdict_bar(claims, reports),
+        "story": story,
+        "status": lambda: status_table(runs, recorded_runs()),
+    }
+    for page in sorted(book.glob("*.md")):
+        text = page.read_text("utf-8")
+        for name, make in made.items():
+            if (mark := f"<!-- {name} -->") in text:
+                text = text.replace(mark, make())
+        page.write_text(text, "utf-8")
+
+
+def verdict_bar(claims: Sequence[Claim], reports: Sequence[dict]) -> str:
+    """How many claims came out how: a bar with its numbers in words, a link to the scoreboard."""
+    by_id = {report["id"]: report["verdict"] for report in reports}
+    counts = Counter(by_id.get(claim.id, VERDICTS[-1]) for claim in claims)
+    found = [(verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict]]
+    parts = "".join(
+        f'<span style="flex-grow:{count};background:{_BAR[verdict]}">'
+        f"{SYMBOLS[verdict]} {count} {verdict}</span>"
+        for verdict, count in found
+    )
+    return (
+        f'<p class="specbias-verdicts"><a href="scoreboard.html">{len(claims)} claims of five texts'
+        f'<span class="bar">{parts}</span></a></p>'
+    )
+
+
+def story() -> str:
+    """The book in one figure; nothing where the runs that it is drawn from are not recorded."""
+    from specbias.plots import show
+    from specbias.plots.story import two_halves
+
+    folder = results_folder()
+    paths = [] if folder is None else [folder / f"{name}.nc" for name in STORY]
+    if not paths or not all(path.is_file() for path in paths):
+        return ""
+    waves, line, flow = (load_recording(path) for path in paths)
+    shown = show(
+        two_halves(waves, line, flow), provenance=provenance(waves, line, flow),
+        alt="Left, of two waves in one target the slow one is learned long before the fast one. "
+        "Right, with each further network, fitted to what those before it have left, the error falls, with a "
+        "better optimizer to the last digit of float64 after two or three.",
+    )  # fmt: skip
+    return "\n".join(line for line in shown._repr_html_().splitlines() if line.strip())
+
+
+def status_table(runs: Sequence, recorded: dict[str, dict]) -> str:
+    """One row a chapter: what its page took, and the recorded runs behind it; then machine and versions."""
+    rows, order = [], list(CHAPTERS)
+    for run in sorted(runs, key=lambda run: order.index(run.chapter.name)):
+        name = run.chapter.name
+        mine = [attributes for key, attributes in recorded.items() if key.startswith(f"{name}/")]
+        total = duration(sum(float(attributes["wall_time"]) for attributes in mine)) if mine else "–"
+        days = sorted({attributes["started"][:10] for attributes in mine})
+        span = " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "–"
+        devices = ", ".join(sorted({str(attributes["device"]) for attributes in mine})) or "–"
+        cells = (duration(run.seconds), str(len(mine)), total, span, devices)
+        rows.append(
+            f'<tr><th scope="row"><a href="{name}.html">{escape(CHAPTERS[name])}</a></th>'
+            + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+        )  # fmt: skip
+    heads = ("Chapter", "Page", "Recorded runs", "They took", "Recorded", "Device")
+    head = "".join(f'<th scope="col">{title}</th>' for title in heads)
+    body = "\n".join(rows)
+    versions = ", ".join(f"{package} {_version(package)}" for package in PACKAGES)
+    return (
+        f'<table class="table"><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody></table>\n"
+        f"<p>Built on {escape(processor())}, {os.cpu_count()} cores, from commit {escape(commit())}, with "
+        f"Python {platform.python_version()}, {escape(versions)}.</p>"
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
