@@ -63,12 +63,16 @@ def test_status_adds_up_the_recorded_runs(tmp_path):
         "multistage/a": {"wall_time": 9.0, "started": "2026-11-24T10:00:00", "device": "cpu"},
     }
     runs = [executed(tmp_path, "multistage", 3.0), executed(tmp_path), executed(tmp_path, "si-msnn")]
+    own = executed(tmp_path, "own-data", 40.0)
+    own.chapter.title = "Your own data"
+    runs.insert(0, own)
     table = BeautifulSoup(status_table(runs, recorded), "html.parser")
     rows = [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in table.select("tbody tr")]
     assert rows == [
         ["Spectral bias", "12 s", "2", "120 s", "2026-11-22 to 2026-11-24", "cpu, cuda"],
         ["Multistage networks", "3.0 s", "1", "9.0 s", "2026-11-24", "cpu"],
         ["Spectrum-informed networks", "12 s", "0", "–", "–", "–"],
+        ["Your own data", "40 s", "0", "–", "–", "–"],
     ]
     assert f"numpy {np.__version__}" in table.p.get_text()
 

@@ -89,7 +89,7 @@ def story() -> str:
 def status_table(runs: Sequence, recorded: dict[str, dict]) -> str:
     """One row a chapter: what its page took, and the recorded runs behind it; then machine and versions."""
     rows, order = [], list(CHAPTERS)
-    for run in sorted(runs, key=lambda run: order.index(run.chapter.name)):
+    for run in sorted(runs, key=lambda run: (*order, run.chapter.name).index(run.chapter.name)):
         name = run.chapter.name
         mine = [attributes for key, attributes in recorded.items() if key.startswith(f"{name}/")]
         total = duration(sum(float(attributes["wall_time"]) for attributes in mine)) if mine else "–"
@@ -98,7 +98,7 @@ def status_table(runs: Sequence, recorded: dict[str, dict]) -> str:
         devices = ", ".join(sorted({str(attributes["device"]) for attributes in mine})) or "–"
         cells = (duration(run.seconds), str(len(mine)), total, span, devices)
         rows.append(
-            f'<tr><th scope="row"><a href="{name}.html">{escape(CHAPTERS[name])}</a></th>'
+            f'<tr><th scope="row"><a href="{name}.html">{escape(CHAPTERS.get(name) or run.chapter.title)}</a></th>'
             + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
         )  # fmt: skip
     heads = ("Chapter", "Page", "Recorded runs", "They took", "Recorded", "Device")

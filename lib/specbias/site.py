@@ -158,7 +158,8 @@ def stage(
         if run.changed:
             notebook["cells"].insert(1, this_run_cell(run))
         (staged / "book" / f"{run.chapter.name}.ipynb").write_text(json.dumps(notebook), "utf-8")
-    fill_pages(staged / "book", runs, _claims(staged))
+    if toc is None:  # a page by itself has nothing to fill in
+        fill_pages(staged / "book", runs, _claims(staged))
     settings = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
     settings["execute"]["execute_notebooks"] = "off"
     settings["exclude_patterns"] = [x for x in settings.get("exclude_patterns", []) if x != "book/*.ipynb"]
