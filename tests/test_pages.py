@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 
 from browser import chromium_browser
 from specbias.claims import REPORTS_KEY, VERDICTS, Claim, scoreboard_table
-from specbias.pages import fill_pages, status_table, story, verdict_bar
+from specbias.pages import fill_pages, recordings_table, status_table, story, verdict_bar
 from specbias.plots.story import two_halves
 
 CLAIMS = [
@@ -75,6 +75,18 @@ def test_status_adds_up_the_recorded_runs(tmp_path):
         ["Your own data", "40 s", "0", "–", "–", "–"],
     ]
     assert f"numpy {np.__version__}" in table.p.get_text()
+
+
+def test_recorded_runs_are_told_and_linked():
+    known = {
+        "wall_time": 61.0, "started": "2026-11-22T10:00:00", "device": "cpu", "commit": "abc1234",
+        "parameters": '{"a":"<1>"}', "command": "python -m specbias record spectral-bias/a",
+    }  # fmt: skip
+    table = BeautifulSoup(recordings_table({"spectral-bias/a": known}), "html.parser")
+    assert table.a["href"] == "../_static/results/spectral-bias/a.nc"
+    assert [cell.get_text() for cell in table.select("tbody td")] == ["2026-11-22", "61 s", "cpu", "abc1234"]
+    unfolded = table.details.get_text()
+    assert known["command"] in unfolded and known["parameters"] in unfolded and "processor" not in unfolded
 
 
 def story_runs():

@@ -7,7 +7,9 @@
 ``<!-- story -->``
     the book's picture, from recorded runs;
 ``<!-- status -->``
-    how long each chapter took, where, and with which versions.
+    how long each chapter took, where, and with which versions;
+``<!-- recordings -->``
+    every recorded run, how it was made, and its file.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ def fill_pages(book: Path, runs: Sequence, claims: Sequence[Claim]) -> None:
         "verdicts": lambda: verdict_bar(claims, reports),
         "story": story,
         "status": lambda: status_table(runs, recorded_runs()),
+        "recordings": lambda: recordings_table(recorded_runs()),
     }
     for page in sorted(book.glob("*.md")):
         text = page.read_text("utf-8")
@@ -91,6 +94,7 @@ def status_table(runs: Sequence, recorded: dict[str, dict]) -> str:
     rows, order = [], list(CHAPTERS)
     for run in sorted(runs, key=lambda run: (*order, run.chapter.name).index(run.chapter.name)):
         name = run.chapter.name
+        title = CHAPTERS.get(name) or run.chapter.title
         mine = [attributes for key, attributes in recorded.items() if key.startswith(f"{name}/")]
         total = duration(sum(float(attributes["wall_time"]) for attributes in mine)) if mine else "–"
         days = sorted({attributes["started"][:10] for attributes in mine})
@@ -98,7 +102,7 @@ def status_table(runs: Sequence, recorded: dict[str, dict]) -> str:
         devices = ", ".join(sorted({str(attributes["device"]) for attributes in mine})) or "–"
         cells = (duration(run.seconds), str(len(mine)), total, span, devices)
         rows.append(
-            f'<tr><th scope="row"><a href="{name}.html">{escape(CHAPTERS.get(name) or run.chapter.title)}</a></th>'
+            f'<tr><th scope="row"><a href="{name}.html">{escape(title)}</a></th>'
             + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
         )  # fmt: skip
     heads = ("Chapter", "Page", "Recorded runs", "They took", "Recorded", "Device")
@@ -111,6 +115,27 @@ def status_table(runs: Sequence, recorded: dict[str, dict]) -> str:
         f"<p>Built on {escape(processor())}, {os.cpu_count()} cores, from commit {escape(commit())}, with "
         f"Python {platform.python_version()}, {escape(versions)}.</p>"
     )
+
+
+def recordings_table(recorded: dict[str, dict]) -> str:
+    """One row a recorded run: a link to its file, when and how it was made; its parameters unfold."""
+    rows = []
+    for name, known in recorded.items():
+        made = (known["started"][:10], duration(float(known["wall_time"])), known["device"], known["commit"])
+        unfolded = "<br>".join(
+            f"<strong>{escape(key)}</strong> {escape(str(known[key]))}"
+            for key in ("parameters", "seeds", "dtype", "command", "processor", "numpy", "torch", "xarray")
+            if known.get(key)
+        )
+        rows.append(
+            f'<tr><th scope="row"><a href="../_static/results/{escape(name)}.nc" download>{escape(name)}</a>'
+            f"<details><summary>parameters</summary>{unfolded}</details></th>"
+            + "".join(f"<td>{escape(str(cell))}</td>" for cell in made)
+            + "</tr>"
+        )
+    head = "".join(f'<th scope="col">{title}</th>' for title in ("Run", "Made", "Took", "Device", "Commit"))
+    body = "\n".join(rows)
+    return f'<table class="table"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
 
 
 def _version(package: str) -> str:

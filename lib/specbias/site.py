@@ -158,7 +158,11 @@ def stage(
         if run.changed:
             notebook["cells"].insert(1, this_run_cell(run))
         (staged / "book" / f"{run.chapter.name}.ipynb").write_text(json.dumps(notebook), "utf-8")
-    if toc is None:  # a page by itself has nothing to fill in
+    if toc is None:  # a page by itself has nothing to fill in, and no files beside it
+        for path in (root / "results").rglob("*.nc"):
+            copy = staged / "assets" / path.relative_to(root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, copy)
         fill_pages(staged / "book", runs, _claims(staged))
     settings = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
     settings["execute"]["execute_notebooks"] = "off"
