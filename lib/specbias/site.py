@@ -40,6 +40,7 @@ __all__ = [
 PLACEHOLDER = "<!-- scoreboard -->"
 NOT_IN_CHAPTERS = {
     "rerun.py", "site.py", "singlepage.py", "chapters.py", "parameters.py", "expected.py", "__main__.py",
+    "playground",
 }  # fmt: skip
 
 
@@ -79,7 +80,7 @@ def execute_if_changed(
 def fingerprint(root: Path, chapter: Chapter, values: Mapping, environment: Mapping[str, str]) -> str:
     """A digest of all that the outputs depend on: text, library, recordings, claims, values, versions."""
     library = [path for path in (root / "lib").rglob("*") if path.suffix in (".py", ".js", ".css", ".cu")]
-    files = [path for path in library if path.name not in NOT_IN_CHAPTERS]
+    files = [path for path in library if NOT_IN_CHAPTERS.isdisjoint(path.relative_to(root).parts)]
     files += [chapter.path, root / "book" / "claims.yaml", *(root / "results").rglob("*.nc")]
     digest = hashlib.sha256()
     for path in sorted(file for file in files if file.is_file()):
