@@ -329,8 +329,8 @@ def test_linked_settings_show_what_the_chapters_say(calculate):
     assert max(ends[0], ends[1], ends[-1]) < 0.5 < ends[7:11].min()
     bump = np.array(calculate(FITTED, [chapter_link("sequential-fitting.md", "envelope=bump"), 1300, 16]))
     assert bump.min() > 0.9
-    sines = np.array(calculate(FITTED, [chapter_link("sequential-fitting.md", "activation=sin"), 1300, 16]))
-    assert sines.max() < 0.5
+    sines = np.array(calculate(FITTED, [chapter_link("sequential-fitting.md", "activation=sin"), 600, 16]))
+    assert (sines < 0.5).sum() >= 10 and sines[7:9].min() > 0.5
     features = np.array(calculate(FITTED, [chapter_link("spectral-bias.md", "inputs=fourier"), 100, 15]))
     assert features.max() < 0.2
 
@@ -477,6 +477,16 @@ def test_an_address_changed_in_place_is_followed_and_a_heading_is_not(open_page)
     page.evaluate("location.hash = '#width=9&target=step'")
     page.wait_for_function("() => document.querySelector('[name=width]').value === '9'")
     assert page.locator("[name=range]").input_value() == "2"
+
+
+def test_the_same_link_once_more_begins_anew(open_page):
+    page = open_page()
+    page.get_by_text("does not even begin").click()
+    page.wait_for_function("() => document.querySelector('[name=envelope]').value === 'bump'")
+    page.locator("button[name=step]").click()
+    wait_for_epoch(page, 1)
+    page.get_by_text("does not even begin").click()
+    page.wait_for_selector(".specbias-playground[data-epoch='0']")
 
 
 def test_what_is_not_allowed_is_told_and_undone(open_page):

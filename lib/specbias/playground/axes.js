@@ -16,7 +16,9 @@ function linearTicks([low, high], most) {
 // A logarithmic axis is drawn in powers of ten: low and high are exponents.
 function logTicks([low, high], most) {
   const stride = Math.ceil((high - low + 1) / most), ticks = [];
-  for (let n = Math.ceil(low / stride) * stride; n <= high; n += stride) ticks.push({ at: n, text: `10${superscript(n)}` });
+  for (let n = Math.ceil(low / stride) * stride; n <= high; n += stride) {
+    ticks.push({ at: n, text: `10${superscript(n)}` });
+  }
   return ticks;
 }
 
@@ -121,9 +123,10 @@ class Axes {
 
   // A picture of rows by columns over part of the axes: x0 to x1, y0 to y1.
   picture(image, x0, x1, y0, y1) {
+    const left = this.toX(x0), top = this.toY(y1);
     this.inside(() => {
       this.pen.imageSmoothingEnabled = false;
-      this.pen.drawImage(image, this.toX(x0), this.toY(y1), this.toX(x1) - this.toX(x0), this.toY(y0) - this.toY(y1));
+      this.pen.drawImage(image, left, top, this.toX(x1) - left, this.toY(y0) - top);
     });
   }
 }

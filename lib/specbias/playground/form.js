@@ -10,7 +10,8 @@ function node(tag, attributes = {}, ...children) {
 function inputFor(setting) {
   const id = `playground-${setting.name}`, shared = { id, name: setting.name, autocomplete: "off" };
   if (setting.kind === "choice") {
-    return node("select", shared, ...setting.options.map(([value, label]) => node("option", { value }, label)));
+    const options = setting.options.map(([value, label]) => node("option", { value }, label));
+    return node("select", shared, ...options);
   }
   if (setting.kind === "heights") return node("input", { ...shared, type: "text", spellcheck: "false" });
   const { least: min, most: max, whole: isWhole } = setting;

@@ -41,7 +41,8 @@ function strongest(amplitudes) {
   const inner = Array.from(amplitudes.keys()).slice(1, -1), largest = Math.max(...amplitudes.subarray(1));
   const peak = (k) => amplitudes[k] > 0.1 * largest && amplitudes[k] > amplitudes[k + 1]
     && (k === 1 || amplitudes[k] > amplitudes[k - 1]);
-  return inner.filter(peak).sort((a, b) => amplitudes[b] - amplitudes[a]).slice(0, MOST_TRACKED).sort((a, b) => a - b);
+  const largestFirst = inner.filter(peak).sort((a, b) => amplitudes[b] - amplitudes[a]);
+  return largestFirst.slice(0, MOST_TRACKED).sort((a, b) => a - b);
 }
 
 // How much of a wavenumber of the target is in the output, in the target's phase.

@@ -2,32 +2,45 @@
 
 const QUIET = window.matchMedia("(prefers-reduced-motion: reduce)");
 const ANNOUNCED_EVERY = 10000; // milliseconds between what a screen reader hears of a training
-const ADVICE = "The loss is no longer a finite number: the steps are too long. Take a learning rate ten times smaller, "
-  + "scale the input to [−1, 1], or take Adam.";
+const ADVICE = "The loss is no longer a finite number: the steps are too long. Take a learning rate ten "
+  + "times smaller, scale the input to [−1, 1], or take Adam.";
 
-const fewDigits = (value) => (value >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(2))));
+const fewDigits = (value) => String(value >= 100 ? Math.round(value) : Number(value.toPrecision(2)));
 
 class Playground {
   constructor(root) {
     const find = (name) => root.querySelector(`.playground-${name}`);
-    Object.assign(this, { root, find, data: JSON.parse(find("data").textContent), number: 0, announced: 0, frame: null });
+    Object.assign(this, { root, find, number: 0, announced: 0, frame: null });
+    this.data = JSON.parse(find("data").textContent);
     this.data.ramp = Uint32Array.from(this.data.ramp);
-    this.worker = new Worker(URL.createObjectURL(new Blob([find("worker").textContent], { type: "text/javascript" })));
-    this.worker.onmessage = ({ data }) => this.hear(data);
-    this.worker.onerror = (event) => this.note(`The script that trains has failed: ${event.message}`);
+    this.startWorker();
     this.form = new Form(find("form"), (...what) => this.settingsChanged(...what), (note) => this.note(note));
     this.makeButtons();
     this.makeViews();
     this.followAddress();
     window.addEventListener("hashchange", () => this.followAddress());
+    document.addEventListener("click", ({ target }) => { // the same link again does not change the address
+      const link = target.closest?.("a[href]");
+      if (link && link.href === location.href) this.followAddress();
+    });
+  }
+
+  startWorker() {
+    const text = new Blob([this.find("worker").textContent], { type: "text/javascript" });
+    this.worker = new Worker(URL.createObjectURL(text));
+    this.worker.onmessage = ({ data }) => this.hear(data);
+    this.worker.onerror = ({ message }) => this.note(`The script that trains has failed: ${message}`);
   }
 
   makeButtons() {
     const actions = {
       train: () => this.train(), step: () => this.step(), reset: () => this.start(),
-      weights: () => this.form.set("seed", (this.form.values.seed + 1) % 1000000), copy: () => this.copyLink(),
+      weights: () => this.form.set("seed", (this.form.values.seed + 1) % 1000000),
+      copy: () => this.copyLink(),
     };
-    for (const button of this.root.querySelectorAll("button")) button.addEventListener("click", actions[button.name]);
+    for (const button of this.root.querySelectorAll("button")) {
+      button.addEventListener("click", actions[button.name]);
+    }
     this.find("logarithmic").addEventListener("change", () => this.draw());
   }
 
@@ -35,7 +48,8 @@ class Playground {
     this.canvases = VIEWS.map(({ name, title, says }) => {
       const canvas = node("canvas", { role: "img", "aria-label": `${title}: ${says}`, "data-view": name });
       const legend = node("ul", { class: "playground-legend" });
-      this.find("views").append(node("div", {}, node("div", { class: "playground-title" }, title), legend, canvas));
+      const heading = node("div", { class: "playground-title" }, title);
+      this.find("views").append(node("div", {}, heading, legend, canvas));
       return { canvas, legend };
     });
     drawable(this.canvases[0].canvas, this, this.form);
@@ -48,7 +62,8 @@ class Playground {
 
   // An address with settings after # is for the playground; any other is for a heading of the page.
   followAddress() {
-    const theirs = location.hash.includes("="), { values, notes } = settingsFromAddress(theirs ? location.hash : "");
+    const theirs = location.hash.includes("=");
+    const { values, notes } = settingsFromAddress(theirs ? location.hash : "");
     if (!theirs && this.frame) return;
     this.form.show(values);
     this.settingsChanged(values, null, notes);
@@ -103,7 +118,8 @@ class Playground {
       return;
     }
     this.frame = message;
-    this.history = this.history.filter(({ epoch }) => isRecorded(epoch, message.epoch)).concat(message.records);
+    this.history = this.history.filter(({ epoch }) => isRecorded(epoch, message.epoch));
+    this.history.push(...message.records);
     this.tell(message);
     requestAnimationFrame(() => {
       if (message.number === this.number) this.draw();
@@ -116,7 +132,8 @@ class Playground {
     const words = `epoch ${epoch} · loss ${error}` + (rate ? ` · ${fewDigits(rate)} epochs/s` : "");
     this.find("status").textContent = words;
     Object.assign(this.root.dataset, { epoch, loss });
-    const stopped = this.training && state !== "training", late = performance.now() - this.announced > ANNOUNCED_EVERY;
+    const stopped = this.training && state !== "training";
+    const late = performance.now() - this.announced > ANNOUNCED_EVERY;
     if (stopped) this.setTraining(false);
     if (state === "diverged") this.note(ADVICE);
     if (stopped || (this.training && late)) this.announce(`${stopped ? "Paused at " : ""}${words}`);
@@ -170,7 +187,8 @@ class Playground {
     if (list.dataset.shown === text) return;
     list.dataset.shown = text;
     list.replaceChildren(...entries.map(({ name, color, dash, ramp }) => {
-      const sample = node("canvas", { width: 56, height: 20, "aria-hidden": "true" }), pen = sample.getContext("2d");
+      const sample = node("canvas", { width: 56, height: 20, "aria-hidden": "true" });
+      const pen = sample.getContext("2d");
       pen.scale(2, 2);
       if (ramp !== undefined) {
         const [r, g, b] = new Uint8Array(this.data.ramp.slice(ramp ? -1 : 0).buffer);
@@ -191,7 +209,11 @@ class Playground {
 function beginPlayground(root) {
   root.dataset.ready = "yes";
   root.querySelector(".playground-app").hidden = false;
-  root.playground = new Playground(root);
+  try {
+    root.playground = new Playground(root);
+  } catch (error) { // some browsers let no worker start from a folder
+    root.querySelector(".playground-note").textContent = `This browser cannot run it: ${error.message}`;
+  }
 }
 
 for (const root of document.querySelectorAll(".specbias-playground:not([data-ready])")) beginPlayground(root);

@@ -60,7 +60,9 @@ function targetOf(settings) {
   return { low, high: low + range, at: functions[target] };
 }
 
-const midpoints = (low, high, n) => Float64Array.from({ length: n }, (_, i) => low + ((high - low) * (i + 0.5)) / n);
+function midpoints(low, high, n) {
+  return Float64Array.from({ length: n }, (_, i) => low + ((high - low) * (i + 0.5)) / n);
+}
 
 // Random points are the same for every seed, so that new weights are nothing but new weights.
 function pointsOf({ sampling, points }, low, high) {

@@ -1,5 +1,5 @@
-// At which epochs a training is recorded: all of them up to 256, every other one up to 512, and so on. Page and
-// worker both know this rule, so there are never more than 257 records, however long the training is.
+// At which epochs a training is recorded: all of them up to 256, every other one up to 512, and so on. Page
+// and worker both know this rule, so there are never more than 257 records, however long the training is.
 
 const MOST_RECORDS = 256;
 

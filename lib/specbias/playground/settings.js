@@ -1,7 +1,8 @@
-// Every setting of the playground: what it is called, what it may be, when it matters. Form and address are made
-// from this list; whatever comes from either is checked here.
+// Every setting of the playground: what it is called, what it may be, when it matters. Form and address are
+// made from this list; whatever comes from either is checked here.
 
-const choice = (name, label, options, more) => ({ kind: "choice", name, label, options, default: options[0][0], ...more });
+const choice = (name, label, options, more) =>
+  ({ kind: "choice", name, label, options, default: options[0][0], ...more });
 const number = (name, label, least, most, value, more) =>
   ({ kind: "number", name, label, least, most, default: value, ...more });
 const whole = (...all) => ({ ...number(...all), whole: true });
@@ -88,13 +89,15 @@ function withinReach(values, notes) {
   return { ...values, points: most };
 }
 
+const cut = (text) => text.slice(0, 30);
+
 // Settings from the part of an address after #, and a note for whatever in it is not allowed.
 function settingsFromAddress(hash) {
   const values = defaults(), notes = [], given = new URLSearchParams(hash.replace(/^#/, ""));
   for (const [name, text] of given) {
     const setting = settingCalled.get(name), value = setting && readValue(setting, text);
-    if (!setting) notes.push(`there is no setting “${name.slice(0, 30)}”`);
-    else if (value === undefined) notes.push(`${name} must be ${allowed(setting)}, not “${text.slice(0, 30)}”`);
+    if (!setting) notes.push(`there is no setting “${cut(name)}”`);
+    else if (value === undefined) notes.push(`${name} must be ${allowed(setting)}, not “${cut(text)}”`);
     else values[name] = value;
   }
   if (!given.has("range") || readValue(settingCalled.get("range"), given.get("range")) === undefined) {
@@ -106,7 +109,8 @@ function settingsFromAddress(hash) {
 // All settings that matter, so that a link says the same when defaults have changed.
 function addressOf(values) {
   const given = SETTINGS.filter((setting) => applies(setting, values));
-  return "#" + new URLSearchParams(given.map((setting) => [setting.name, textOf(setting, values[setting.name])]));
+  const pairs = given.map((setting) => [setting.name, textOf(setting, values[setting.name])]);
+  return `#${new URLSearchParams(pairs)}`;
 }
 
 // The settings in a line of words.

@@ -1,6 +1,6 @@
 // The six pictures: each a title, a legend and a function that draws what the page knows of a training.
 
-const DASHES = [[], [6, 2], [2, 2], [8, 2, 2, 2]]; // the second channel, for readers who do not tell colours apart
+const DASHES = [[], [6, 2], [2, 2], [8, 2, 2, 2]]; // for readers who do not tell colours apart
 
 const series = (page) => ({
   target: { name: "target", color: page.colors.ink, dash: [2, 3], width: 1.4 },
@@ -31,7 +31,8 @@ const fit = {
 };
 
 const spectrum = {
-  name: "spectrum", title: "Frequencies", says: "Amplitudes of target, network and residual against the wavenumber.",
+  name: "spectrum", title: "Frequencies",
+  says: "Amplitudes of target, network and residual against the wavenumber.",
   legend: (page) => Object.values(series(page)),
   draw(canvas, page) {
     const { problem, frame, colors } = page, { target, output, residual } = series(page);
@@ -48,7 +49,8 @@ const spectrum = {
 };
 
 const learned = {
-  name: "learned", title: "Share learned", says: "Amplitude ratio of the target's strongest wavenumbers against the epoch.",
+  name: "learned", title: "Share learned",
+  says: "Amplitude ratio of the target's strongest wavenumbers against the epoch.",
   legend: ({ problem, colors }) => problem.tracked.map((k, i) => ({
     name: `${k} wave${k > 1 ? "s" : ""}`, color: colors.palette[i], dash: DASHES[i],
   })),
@@ -69,13 +71,14 @@ const loss = {
     const ceiling = Math.ceil(Math.log10(Math.max(...finite, 1e-300)));
     const range = finite.length ? [floor, Math.max(ceiling, floor + 1)] : [-1, 0];
     const axes = new Axes(canvas, colors, epochs(page), { range, label: "mean square", log: true });
-    axes.line(history.map(({ epoch }) => epoch), history.map((one) => one.loss), { color: colors.palette[0] });
+    const at = history.map(({ epoch }) => epoch);
+    axes.line(at, history.map((one) => one.loss), { color: colors.palette[0] });
   },
 };
 
 const basis = {
   name: "basis", title: "Basis functions",
-  says: "Functions of the last hidden layer against x, as dark as their weight in the output is large.",
+  says: "Functions of the last hidden layer against x, as strong as their weight in the output is large.",
   legend: () => [],
   draw(canvas, page) {
     const { problem, frame, colors, settings } = page, n = problem.grid.length;
@@ -90,13 +93,14 @@ const basis = {
 
 // Rows of pixels, the last record on top, of the residual's size as a share of the target's largest.
 function residualPicture({ history, problem, colors }) {
-  const largest = problem.target.reduce((a, b) => Math.max(a, Math.abs(b)), 0), brightest = colors.ramp.length - 1;
+  const { ramp } = colors, brightest = ramp.length - 1;
+  const scale = brightest / problem.target.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
   const columns = problem.grid.length, image = new ImageData(columns, history.length);
   const pixels = new Uint32Array(image.data.buffer);
   history.forEach(({ residual }, i) => {
     const row = columns * (history.length - 1 - i);
     for (let j = 0; j < columns; j++) { // what is not a number is left transparent
-      pixels[row + j] = colors.ramp[Math.min(brightest, Math.floor((brightest * Math.abs(residual[j])) / largest))] ?? 0;
+      pixels[row + j] = ramp[Math.min(brightest, Math.floor(scale * Math.abs(residual[j])))] ?? 0;
     }
   });
   const canvas = document.createElement("canvas");

@@ -1,7 +1,8 @@
 // The worker: trains in slices, so that it hears the page between them, and sends what there is to see.
 //
-// From the page: start (settings, interval), train (until an epoch), pause, step, drawn. To the page: problem,
-// frame. A frame is sent only when the page has drawn the one before it, so a slow page is never flooded.
+// From the page: start (settings, interval), train (until an epoch), pause, step, drawn. To the page:
+// problem, frame. While it trains, a frame is sent only when the page has drawn the one before it, so that a
+// slow page is never flooded.
 
 const GRID = 400; // points at which the network is looked at
 const SLICE = 25; // milliseconds of training between looks for messages
@@ -21,9 +22,11 @@ function goOn() {
 
 function begin({ settings, number, interval, parameters }) {
   const { low, high, at } = targetOf(settings), sizes = sizesOf(settings);
-  const x = pointsOf(settings, low, high), y = x.map(at), grid = midpoints(low, high, GRID), target = grid.map(at);
+  const x = pointsOf(settings, low, high), y = x.map(at);
+  const grid = midpoints(low, high, GRID), target = grid.map(at);
   const weights = parameters ?? initialParameters(sizes, settings.seed);
-  const make = (xs) => new Network(sizes, settings.activation, settings.omega, featuresOf(settings, xs, low, high));
+  const { activation, omega } = settings;
+  const make = (xs) => new Network(sizes, activation, omega, featuresOf(settings, xs, low, high));
   const trainer = new Trainer(make(x), weights, y, settings);
   const wide = new Spectrum(GRID, 60), highest = highestShown(amplitudesOf(wide.coefficients(target)));
   const spectrum = new Spectrum(GRID, highest), wanted = spectrum.coefficients(target);
@@ -64,13 +67,14 @@ function strongestUnits() {
 function send() {
   const { trainer: { epoch, loss }, number, records, rate } = run;
   const { output, coefficients, residual } = look();
-  const amplitudes = amplitudesOf(coefficients), residualAmplitudes = amplitudesOf(run.spectrum.coefficients(residual));
+  const amplitudes = amplitudesOf(coefficients);
+  const residualAmplitudes = amplitudesOf(run.spectrum.coefficients(residual));
   const { functions, shares } = strongestUnits();
   const state = !Number.isFinite(loss) ? "diverged" : epoch < run.until ? "training" : "paused";
-  const frame = { type: "frame", number, epoch, loss, rate, state, output, amplitudes, residualAmplitudes, functions,
-    shares, records: records.filter((one) => isRecorded(one.epoch, epoch)) };
-  const buffers = [output, amplitudes, residualAmplitudes, functions, shares, ...frame.records.map((r) => r.residual)];
-  postMessage(frame, buffers.map((array) => array.buffer));
+  const arrays = { output, amplitudes, residualAmplitudes, functions, shares };
+  const kept = records.filter((one) => isRecorded(one.epoch, epoch));
+  const sent = [...Object.values(arrays), ...kept.map((one) => one.residual)].map((array) => array.buffer);
+  postMessage({ type: "frame", number, epoch, loss, rate, state, records: kept, ...arrays }, sent);
   Object.assign(run, { records: [], drawn: false, sent: performance.now() });
 }
 
