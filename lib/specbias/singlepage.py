@@ -14,7 +14,8 @@ from specbias.site import Executed, jupyter_book, stage
 
 __all__ = ["inline", "single_page"]
 
-COMPANIONS = ("notation", "glossary", "references")  # pages that a chapter's links and citations lead to
+# Pages that a chapter's links and citations lead to.
+COMPANIONS = ("playground", "notation", "glossary", "references")
 SEARCH = ("searchtools.js", "language_data.js", "searchindex.js")
 OUTSIDE = (  # parts of the site around a page: searching, launching, going to other pages
     ".search-button, .search-button-field, .dropdown-launch-buttons, .dropdown-download-buttons, .skip-link, "
@@ -84,6 +85,8 @@ def inline(page: Path, site: Path) -> str:
         file, fragment = urldefrag(anchor["href"])
         if local(anchor["href"]) == page.resolve() and fragment:
             anchor["href"] = f"#{fragment}"
+        elif file == "playground.html" and soup.select_one(".specbias-playground"):
+            anchor["href"] = f"#{fragment}"  # settings, which the playground further down reads from there
         elif file and not re.match(r"[a-z][a-z0-9+.-]*:", file):
             del anchor["href"]  # leads to a page that is not in this file
     return str(soup)

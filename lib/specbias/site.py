@@ -39,8 +39,8 @@ __all__ = [
 ]
 
 NOT_IN_CHAPTERS = {  # of lib/specbias and of experiments: files, and folders
-    "__main__.py", "_command.py", "chapters.py", "expected.py", "pages.py", "parameters.py", "rerun.py",
-    "singlepage.py", "site.py", "slices", "sweep", "verify.py",
+    "__main__.py", "_command.py", "chapters.py", "expected.py", "pages.py", "parameters.py",
+    "playground", "rerun.py", "singlepage.py", "site.py", "slices", "sweep", "verify.py",
 }  # fmt: skip
 
 
