@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
+
 MEGABYTES = {False: 3, True: 8}  # a page's budget: without and with a figure that moves
 
 FAULTS_IN_PAGE = """() => {
@@ -102,3 +104,20 @@ def page_faults(browser, address: str, own: str) -> list[str]:
     faults += page.evaluate(WIDER_THAN_SCREEN)
     page.close()
     return faults
+
+
+def accessibility_faults(browser, address: str, theme: str) -> list[str]:
+    """What axe-core finds at ``address`` in the theme "light" or "dark", against WCAG 2.1 A and AA."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.add_init_script(
+        f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+    )
+    page = context.new_page()
+    page.goto(address, wait_until="networkidle")
+    if page.locator("main .math").count():
+        page.wait_for_function("() => window.MathJax?.startup?.promise")
+        page.evaluate("() => MathJax.startup.promise.then(() => null)")
+    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+    violations = Axe().run(page, options=rules).response["violations"]
+    context.close()
+    return [f"{found['id']}: {node['html'][:200]}" for found in violations for node in found["nodes"]]

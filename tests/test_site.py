@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from browser import chromium_browser
-from site_checks import page_faults, served
+from site_checks import accessibility_faults, page_faults, served
 
 SITE = Path(__file__).resolve().parents[1] / "_build" / "html"
 APART = {"_static", "_sources"}  # parts of pages, and copies of the sources
@@ -29,6 +29,30 @@ def browser():
 def test_page(browser, page):
     with served(SITE) as own:
         assert page_faults(browser, own + page, own) == []
+
+
+@pytest.mark.skipif(not PAGES, reason="no site to look at: run `make book` first")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("page", PAGES)
+def test_accessibility(browser, page, theme):
+    """No violation of WCAG 2.1, levels A and AA, that axe-core knows of."""
+    with served(SITE) as own:
+        assert accessibility_faults(browser, own + page, theme) == []
+
+
+@pytest.mark.parametrize("fault", ["color-contrast", "select-name", "document-title"])
+def test_a_planted_barrier_is_found(browser, tmp_path, fault):
+    planted = {
+        "color-contrast": '<p style="color: #aaa; background: #fff">pale</p>',
+        "select-name": "<select><option>one</option></select>",
+    }
+    title = "" if fault == "document-title" else "<title>t</title>"
+    text = f'<!doctype html><html lang="en">{title}<main>{planted.get(fault, "<p>text</p>")}</main></html>'
+    (tmp_path / "page.html").write_text(text)
+    with served(tmp_path) as own:
+        assert [
+            found.split(":")[0] for found in accessibility_faults(browser, f"{own}page.html", "light")
+        ] == [fault]
 
 
 NO_MATHJAX = "MathJax = {startup: {promise: Promise.resolve()}}"

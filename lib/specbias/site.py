@@ -265,6 +265,7 @@ def mathjax_folder() -> Path:
 def setup(app) -> dict:
     """Sphinx calls this: MathJax goes into the site, and single pages keep every extension's HTML."""
     app.connect("config-inited", _mend_extensions, priority=999)
+    app.connect("html-page-context", _mend_roles)
     app.connect("build-finished", _copy_mathjax)
     app.connect("build-finished", _empty_icon_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -279,6 +280,12 @@ def _mend_extensions(app, config) -> None:
         kept = [each for each in listeners if not each.handler.__module__.startswith("sphinx_thebe")]
         app.events.listeners[name] = kept
     app.registry.css_files = [sheet for sheet in app.registry.css_files if "thebe" not in sheet[0]]
+
+
+def _mend_roles(app, page, template, context, doctree) -> None:
+    """The references are a list whose entries have a role that is none of a list's, and deprecated."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def _copy_mathjax(app, error) -> None:
