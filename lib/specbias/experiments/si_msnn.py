@@ -103,7 +103,7 @@ def plane_variants(
 RUNS: dict[str, tuple] = {
     "flow": (
         flow_fits,
-        {"resolution": PAPER_RESOLUTION, **FLOW, "variants": flow_variants(), "seeds": 3, "seed": 0},
+        {"resolution": PAPER_RESOLUTION, **FLOW, "variants": flow_variants(), "seeds": 2, "seed": 0},
     ),
     "limits": (
         stage_limits,

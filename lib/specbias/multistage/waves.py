@@ -21,6 +21,7 @@ from specbias.spectra import Modes, largest_modes
 
 SHARE = 1e-8  # of the residue that may lie outside of the modes, where their number is found
 COHERENT, SCATTERED = 0.002, 0.4  # rms of what the first hidden layer's units sum up, at the start
+PEAK = 20.0  # largest value, by the rms, up to which the coherent start may bend its sums so strongly
 FLATNESS = 0.2  # noise has the same power in the shortest waves as in those a quarter longer; signals fall
 STARTS = ("auto", "coherent", "scattered")
 
@@ -228,15 +229,16 @@ def start(
     """Parameters to begin with.
 
     ``"coherent"``: every unit sums up the same field, the modes as they are in the goal, in a strength of its
-    own so small that tanh hardly bends it; the output weights are then the least-squares solution, so that
-    the search begins near the truncated Fourier series. ``"scattered"``: Xavier's weights times amplitudes
+    own so small that tanh hardly bends it, at its spikes too; the output weights are then the least-squares
+    solution, so that the search begins near the truncated Fourier series. ``"scattered"``: Xavier's weights times amplitudes
     (Algorithm 1 of the paper), as strong as tanh can use: units differ from place to place, whereby the tanh
     layers make waves that are not among the modes.
     """
     weights = modes.amplitudes * np.exp(1j * modes.phases)
     shape = (network.hidden[0], 1 if kind == "coherent" else len(weights))
     weights = generator.standard_normal(shape) * weights
-    strength = COHERENT if kind == "coherent" else SCATTERED
+    spike = float(goal.abs().max()) / max(float((goal**2).mean()) ** 0.5, 1e-300)
+    strength = COHERENT * min(1.0, PEAK / max(spike, 1e-300)) if kind == "coherent" else SCATTERED
     weights *= strength / max(np.sqrt(np.mean(np.sum(np.abs(weights) ** 2, axis=1) / 2)), 1e-300)
     first = torch.view_as_real(torch.from_numpy(weights)).reshape(-1).to(goal.device)
     row = network.initial(first, generator)
