@@ -230,9 +230,9 @@ def start(
 
     ``"coherent"``: every unit sums up the same field, the modes as they are in the goal, in a strength of its
     own so small that tanh hardly bends it, at its spikes too; the output weights are then the least-squares
-    solution, so that the search begins near the truncated Fourier series. ``"scattered"``: Xavier's weights times amplitudes
-    (Algorithm 1 of the paper), as strong as tanh can use: units differ from place to place, whereby the tanh
-    layers make waves that are not among the modes.
+    solution, so that the search begins near the truncated Fourier series. ``"scattered"``: Xavier's weights
+    times amplitudes (Algorithm 1 of the paper), as strong as tanh can use: units differ from place to place,
+    whereby the tanh layers make waves that are not among the modes.
     """
     weights = modes.amplitudes * np.exp(1j * modes.phases)
     shape = (network.hidden[0], 1 if kind == "coherent" else len(weights))
