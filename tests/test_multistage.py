@@ -18,6 +18,7 @@ from specbias.multistage import (
     self_scaled_bfgs,
 )
 from specbias.multistage.minimizers import LARGE, OPTIMIZERS, adam, l_bfgs
+from specbias.multistage.on_device import loss_on
 from specbias.multistage.quasi_newton import _update
 from specbias.spectra import dominant_wavenumber, scattered_spectrum, sign_changes
 from specbias.spectra.scattered import METHODS
@@ -68,6 +69,23 @@ def test_network_loss_and_gradient_equal_autograd(hidden, inputs, first, scale):
     np.testing.assert_allclose(gradient, leaf.grad, rtol=0, atol=1e-13 * scale * abs(gradient).max())
     for before, after in zip(kept, (row, x, y), strict=True):
         np.testing.assert_array_equal(before, after)
+
+
+def devices():
+    """The devices of PyTorch here; a GPU may round otherwise."""
+    missing = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+    return ["cpu", pytest.param("cuda", marks=missing)]
+
+
+@pytest.mark.parametrize("device", devices())
+@pytest.mark.parametrize(("first", "scale"), [("tanh", 1.0), ("tanh", 3.0), ("sin", 17.5), ("cos", 6.0)])
+def test_a_device_computes_the_same_loss_and_gradient(device, first, scale):
+    random = np.random.default_rng(1)
+    net = StageNetwork(2, (6, 3, 5), first, scale)
+    row, x, y = random.normal(size=net.size), random.uniform(-1, 1, (50, 2)), random.normal(size=50)
+    wanted, found = net.loss_and_gradient(row, x, y), loss_on(net, x, y, device)(row)
+    assert found[0] == pytest.approx(wanted[0], rel=1e-12)
+    np.testing.assert_allclose(found[1], wanted[1], atol=1e-12 * np.abs(wanted[1]).max())
 
 
 def test_gradient_equals_central_differences():

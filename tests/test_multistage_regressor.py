@@ -362,7 +362,8 @@ def test_patience_ends_a_stage_and_the_best_parameters_are_kept():
 
 def test_verbose_prints_a_table(capsys):
     model = small(verbose=True).fit(X, Y)
-    head, *lines, stopped = capsys.readouterr().out.splitlines()
+    told, head, *lines, stopped = capsys.readouterr().out.splitlines()
+    assert told == "device: cpu (networks without waves are small)"
     assert head.split("  ")[0] == "stage"
     assert len(lines) == len(model.stages_)
     for number, (line, stage) in enumerate(zip(lines, model.stages_, strict=True), start=1):

@@ -865,6 +865,25 @@ def test_a_coherent_start_is_the_series_also_of_a_residue_with_spikes():
     assert float((network.predict(row) - wanted).pow(2).mean() ** 0.5) < 1e-6
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_computes_the_same_loss_gradient_and_products():
+    """To 1e-11 of the largest in float64, to 1e-4 in the float32 of Gauss-Newton's products."""
+    found = {}
+    for device in ("cpu", "cuda"):
+        generator = np.random.default_rng(0)
+        transform = GridTransform(LATTICE, WAVES, device)
+        network = SpectralNetwork(AbsorbedLayer(transform, 4), (4, 3))
+        first = torch.from_numpy(generator.standard_normal(network.layer.size)).to(device)
+        row = network.initial(first, generator)
+        goal = torch.from_numpy(generator.standard_normal(transform.size)).to(device)
+        loss, gradient = network.loss_and_gradient(row, goal)
+        product = network.linearize(row, network.residual(row, goal)[1], torch.float32)
+        change = torch.from_numpy(generator.standard_normal(network.size)).float().to(device)
+        found[device] = [np.array(loss), gradient.cpu().numpy(), product.forward(change).cpu().numpy()]
+    for here, there, share in zip(found["cpu"], found["cuda"], (1e-11, 1e-11, 1e-4), strict=True):
+        np.testing.assert_allclose(there, here, rtol=0, atol=share * np.abs(here).max())
+
+
 def test_the_device_that_was_chosen_is_told(capsys):
     x = np.stack(np.meshgrid(*2 * [np.arange(8.0)], indexing="ij"), axis=-1).reshape(-1, 2)
     y = np.cos(2 * np.pi * x[:, 0] / 8)

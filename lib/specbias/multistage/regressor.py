@@ -91,8 +91,8 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
     random_state
         Seed of initial weights and of the points held out; an int, a RandomState or None.
     device
-        ``"auto"`` or ``"cpu"``; a spectrum may be fitted on ``"cuda"``, and is with ``"auto"`` where there
-        is one.
+        ``"cpu"`` or ``"cuda"``. ``"auto"`` takes a GPU, where there is one, for a spectrum; other networks
+        are worth one from some hundred thousand points on.
     verbose
         Print a line for each stage, and show its progress.
 
@@ -167,7 +167,9 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
         self.initialization_ = self.initialization
         if self.initialization == "auto":
             self.initialization_ = "scale-factor" if self._lattice is None else "spectrum"
-        self.device_, why = chosen_device(self.device if self.initialization_ == "spectrum" else "cpu")
+        self.device_, why = chosen_device(self.device)
+        if self.device == "auto" and self.initialization_ != "spectrum":
+            self.device_, why = "cpu", "networks without waves are small"
         if self.verbose and why:
             print(f"device: {self.device_} ({why})")
         train, held = self._split(X, generator)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import numpy as np
 
 from specbias.multistage.minimizers import minimize
 from specbias.multistage.networks import StageNetwork
+from specbias.multistage.on_device import loss_on
 from specbias.multistage.published import fit_published
 from specbias.multistage.stages import Progress, Stage, Watch, rms, scale_factor
 from specbias.multistage.waves import fit_waves
@@ -27,11 +29,15 @@ def fit_network(
     else:
         scale = scale_factor(frequency, inputs, model.hidden[0], bounded=model.guard)
         network = StageNetwork(x.shape[1], tuple(model.hidden), model.activation, scale)
+    if model.device_ == "cpu":
+        value = partial(network.loss_and_gradient, x=inputs, y=goal)
+    else:
+        value = loss_on(network, inputs, goal, model.device_)
     watch = Watch(network, x[held], left[held] / size, model.patience, model.max_iter, model.verbose)
     with watch:
         found = minimize(
-            lambda row: network.loss_and_gradient(row, inputs, goal), network.initial(generator),
-            model.optimizer, max_iter=model.max_iter, history=model.history, callback=watch,
+            value, network.initial(generator), model.optimizer, max_iter=model.max_iter,
+            history=model.history, callback=watch,
         )  # fmt: skip
     reason = "held-out" if found.reason == "callback" else found.reason
     return Stage(
