@@ -176,6 +176,15 @@ def convergence(run: xr.Dataset) -> Finding:
     return Finding(told, graded(end < first / 5, late > early / 5 and lower))
 
 
+def times(gain: float) -> str:
+    """How many times less, or more.
+
+    >>> times(2.94), times(0.01)
+    ('2.9 times less', '100 times more')
+    """
+    return f"{gain:.2g} times less" if gain >= 1 else f"{1 / gain:.2g} times more"
+
+
 def gain_over_series(run: xr.Dataset, flow: str, search: str) -> float:
     """How many times less than the share outside of its modes a stage leaves: the median, where any is."""
     ratio = run["size"].sel(flow=flow, search=search).median("seed") / run.outside.sel(flow=flow)
