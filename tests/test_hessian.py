@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from specbias.ensembles import count_parameters, initial_parameters, loss_and_gradient, predict
 from specbias.ensembles.networks import layers
 from specbias.landscape.canonical import canonical, random_symmetry
+from specbias.landscape.derivatives import NetworkAtSamples
 from specbias.landscape.hand_built import hand_built_network
-from specbias.landscape.hessian import _Network, hessian, hessian_spectrum, symmetry_directions, zero_modes
+from specbias.landscape.hessian import hessian, hessian_spectrum, symmetry_directions, zero_modes
 
 X = np.linspace(-1, 1, 40)
 Y = np.sin(3 * X) + 0.3
@@ -214,7 +215,7 @@ def test_exchanges_change_nothing_to_first_order_and_are_null_vectors_at_an_exac
 
 
 def exchanges(row, depth, width):
-    found = _Network(row, X, Y, depth, width).exchanges()
+    found = NetworkAtSamples(row, X, Y, depth, width).exchanges()
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
