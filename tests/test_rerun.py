@@ -9,6 +9,7 @@ import sys
 import textwrap
 
 import pytest
+from bs4 import BeautifulSoup
 from click.testing import CliRunner
 
 from browser import chromium_browser
@@ -121,6 +122,29 @@ def test_one_html_file_works_without_network_and_shows_the_run(book):
     assert [fault for fault in faults if "MB; allowed" not in fault] == []
     assert {"count", "9", "3"} <= set(shown.split())
     assert "rate" not in shown, "only what was changed"
+
+
+def test_the_whole_book_is_one_file_and_a_pdf(book):
+    done = specbias("print", "--output", "out")
+    assert done.exit_code == 0, done.stderr
+    page = book / "book" / "out" / "book.html"
+    text = BeautifulSoup(page.read_text(), "html.parser").get_text()
+    for part in ("waves: 1.5", "Tiny book", "There are three waves"):  # the chapter, a page, the scoreboard
+        assert part in text, part
+    with chromium_browser() as browser:
+        faults = page_faults(browser, page.as_uri(), own=page.as_uri())
+    assert [fault for fault in faults if "MB; allowed" not in fault] == []
+    done = specbias("print", "--pdf", "--output", "out")
+    assert done.exit_code == 0, done.stderr
+    pdf = page.with_suffix(".pdf").read_bytes()
+    assert pdf.startswith(b"%PDF") and pdf.count(b"/Type /Page\n") + pdf.count(b"/Type/Page") >= 1
+
+
+def test_a_pdf_without_a_browser_says_what_to_install(book, monkeypatch):
+    monkeypatch.setattr("specbias.singlepage.shutil.which", lambda name: None)
+    done = specbias("print", "--pdf", "--output", "out")
+    assert done.exit_code == 1
+    assert "install one of: chromium" in done.stderr and len(done.stderr.splitlines()) == 2
 
 
 def test_build_makes_the_site_and_repeats_only_what_changed(book):

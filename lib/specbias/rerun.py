@@ -18,7 +18,7 @@ from specbias._command import (
     root_folder,
     switches,
 )
-from specbias._files import sole_writer
+from specbias._files import check_folder, sole_writer
 from specbias.chapters import Chapter, chapters, execute, find_chapter, preset_values
 from specbias.expected import expected_seconds
 from specbias.provenance import duration
@@ -143,17 +143,13 @@ def build(preset, strict, force, recorded) -> None:
 
     A chapter is executed again only if its text, the library, the recorded runs or the environment changed.
     """
-    from specbias.site import SiteFailed, build_site, claim_problems, execute_if_changed
+    from specbias.site import SiteFailed, build_site, claim_problems
 
     with one_line_errors():
         root = root_folder()
-        found = chapters(root)
-        chosen = {each.name: preset_values(root, each, preset) if preset else {} for each in found}
+        chosen = _chosen(root, preset)
     with clean_ending():
-        runs = []
-        for each in found:
-            _announce(root, each, chosen[each.name])
-            runs.append(execute_if_changed(root, each, chosen[each.name], switches(recorded), force=force))
+        runs = _all_runs(root, chosen, recorded, force)
         problems = claim_problems(root, runs)
         for problem in problems:
             click.echo(f"specbias: {problem}", err=True)
@@ -164,6 +160,49 @@ def build(preset, strict, force, recorded) -> None:
         click.echo(f"The site is {site / 'index.html'}")
         if strict and problems:
             raise SiteFailed(f"{len(problems)} claims do not come out as book/claims.yaml says")
+
+
+@main.command("print", short_help="The whole book as one HTML file, and as PDF.")
+@click.option("--pdf", is_flag=True, help="Also print it to a PDF file; needs Chromium or Chrome.")
+@click.option("--preset", metavar="quick|paper", help="Run the chapters with params/PRESET.")
+@click.option("--output", type=Path, metavar="DIR", help="Where to put it [default: _build/print].")
+def print_command(pdf, preset, output) -> None:
+    """Write all pages, chapters as they were run, to book.html, which opens anywhere without a network.
+
+    Chapters of which something has changed are executed first, as `specbias build` does.
+    """
+    from specbias.singlepage import as_pdf, whole_book
+
+    with one_line_errors():
+        root = root_folder()
+        chosen = _chosen(root, preset)
+        output = output or root / "_build" / "print"
+        check_folder(output)
+    with clean_ending():
+        page = output / "book.html"
+        whole_book(root, _all_runs(root, chosen, None, False), page)
+        click.echo(f"{page}  ({page.stat().st_size / 1e6:.1f} MB)")
+        if pdf:
+            as_pdf(page, page.with_suffix(".pdf"))
+            click.echo(
+                f"{page.with_suffix('.pdf')}  ({page.with_suffix('.pdf').stat().st_size / 1e6:.1f} MB)"
+            )
+
+
+def _chosen(root: Path, preset: str | None) -> list[tuple[Chapter, dict]]:
+    """Every chapter with the values of a preset, or none."""
+    return [(each, preset_values(root, each, preset) if preset else {}) for each in chapters(root)]
+
+
+def _all_runs(root: Path, chosen: list[tuple[Chapter, dict]], recorded: bool | None, force: bool) -> list:
+    """Every chapter, executed if anything has changed."""
+    from specbias.site import execute_if_changed
+
+    runs = []
+    for each, values in chosen:
+        _announce(root, each, values)
+        runs.append(execute_if_changed(root, each, values, switches(recorded), force=force))
+    return runs
 
 
 @main.command(short_help="Show the built site in a browser.")

@@ -1,21 +1,25 @@
-"""A chapter as one HTML file that opens anywhere: no other file, no network."""
+"""A chapter, or the whole book, as one HTML file that opens anywhere: no other file, no network."""
 
 from __future__ import annotations
 
 import base64
 import mimetypes
 import re
+import shutil
+import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 from specbias._files import whole_file
-from specbias.site import Executed, jupyter_book, stage
+from specbias.site import Executed, SiteFailed, jupyter_book, stage
 
-__all__ = ["inline", "single_page"]
+__all__ = ["as_pdf", "inline", "single_page", "whole_book"]
 
 # Pages that a chapter's links and citations lead to.
 COMPANIONS = ("playground", "notation", "glossary", "references")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SEARCH = ("searchtools.js", "language_data.js", "searchindex.js")
 OUTSIDE = (  # parts of the site around a page: searching, launching, going to other pages
     ".search-button, .search-button-field, .dropdown-launch-buttons, .dropdown-download-buttons, .skip-link, "
@@ -31,14 +35,44 @@ def single_page(root: Path, run: Executed, output: Path) -> None:
         "root": f"book/{run.chapter.name}",
         "chapters": [{"file": page} for page in pages],
     }
+    _write_one(root, [run], run.chapter.name, output, toc)
+
+
+def whole_book(root: Path, runs: Sequence[Executed], output: Path) -> None:
+    """Write all pages of the book, chapters as they were run, to the one file ``output``."""
+    _write_one(root, runs, "index", output, None)
+
+
+def as_pdf(page: Path, output: Path) -> None:
+    """Print an HTML file to a PDF file with the Chromium or Chrome that is installed.
+
+    Raises
+    ------
+    SiteFailed
+        If there is none, or it fails.
+    """
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        raise SiteFailed(f"no browser makes a PDF here; install one of: {', '.join(BROWSERS)}")
+    with whole_file(output) as temporary:
+        # Time that only passes where nothing is left to do: until all formulas are set.
+        options = ["--headless", "--no-sandbox", "--no-pdf-header-footer", "--virtual-time-budget=600000"]
+        command = [found, *options, f"--print-to-pdf={temporary.resolve()}", page.resolve().as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode or not temporary.exists():
+            last = done.stderr.strip().splitlines()[-1:]
+            raise SiteFailed(f"{Path(found).name} made no PDF of {page}: {' '.join(last)}")
+
+
+def _write_one(root: Path, runs: Sequence[Executed], first: str, output: Path, toc: Mapping | None) -> None:
     config = {"mathjax_path": "mathjax/tex-svg-full.js"}  # brings its glyphs and all TeX extensions along
     with tempfile.TemporaryDirectory(prefix="specbias-") as folder:
         staged = Path(folder) / "site"
-        stage(root, staged, [run], config, toc)
+        stage(root, staged, runs, config, toc)
         # Links to pages that are not in this file are expected to lead nowhere, so warnings are not shown.
         built = jupyter_book(staged, "singlehtml", strict=False, show_warnings=False)
-        page = built / f"{run.chapter.name}.html"  # its addresses are meant to be read from here
-        (built / "book" / page.name).rename(page)
+        page = built / f"{first}.html"  # its addresses are meant to be read from here
+        (built / "book" / page.name).replace(page)
         text = inline(page, built)
     with whole_file(output) as temporary:
         temporary.write_text(text, "utf-8")
