@@ -183,10 +183,9 @@ def print_command(pdf, preset, output) -> None:
         whole_book(root, _all_runs(root, chosen, None, False), page)
         click.echo(f"{page}  ({page.stat().st_size / 1e6:.1f} MB)")
         if pdf:
-            as_pdf(page, page.with_suffix(".pdf"))
-            click.echo(
-                f"{page.with_suffix('.pdf')}  ({page.with_suffix('.pdf').stat().st_size / 1e6:.1f} MB)"
-            )
+            paper = page.with_suffix(".pdf")
+            as_pdf(page, paper)
+            click.echo(f"{paper}  ({paper.stat().st_size / 1e6:.1f} MB)")
 
 
 def _chosen(root: Path, preset: str | None) -> list[tuple[Chapter, dict]]:
