@@ -20,10 +20,10 @@ from specbias.multistage.transforms import GridTransform, Lattice, find_lattice
 from specbias.spectra import Modes, largest_modes
 
 SHARE = 1e-8  # of the residue that may lie outside of the modes, where their number is found
-COHERENT, SCATTERED = 0.002, 0.4  # rms of what the first hidden layer's units sum up, at the start
-PEAK = 20.0  # largest value, by the rms, up to which the coherent start may bend its sums so strongly
+STRENGTHS = {"linear": 1e-6, "coherent": 0.002, "scattered": 0.4}
+"""Root mean square of what the first hidden layer's units sum up, at each start."""
 FLATNESS = 0.2  # noise has the same power in the shortest waves as in those a quarter longer; signals fall
-STARTS = ("auto", "coherent", "scattered")
+STARTS = ("auto", *STRENGTHS)
 
 
 @dataclass(frozen=True, eq=False)  # of arrays it cannot be told by == whether all are equal
@@ -228,21 +228,21 @@ def start(
 ) -> torch.Tensor:
     """Parameters to begin with.
 
-    ``"coherent"``: every unit sums up the same field, the modes as they are in the goal, in a strength of its
-    own so small that tanh hardly bends it, at its spikes too; the output weights are then the least-squares
-    solution, so that the search begins near the truncated Fourier series. ``"scattered"``: Xavier's weights
-    times amplitudes (Algorithm 1 of the paper), as strong as tanh can use: units differ from place to place,
-    whereby the tanh layers make waves that are not among the modes.
+    ``"linear"``: every unit sums up the same field, the modes as they are in the goal, in a strength of its
+    own so small that tanh does not bend it, at its spikes neither; the output weights are then the
+    least-squares solution. This is the truncated Fourier series, as a network. ``"coherent"``: the same, but
+    strong enough for a search to make other waves. ``"scattered"``: Xavier's weights times amplitudes
+    (Algorithm 1 of the paper), as strong as tanh can use: units differ from place to place, whereby the tanh
+    layers make waves that are not among the modes.
     """
     weights = modes.amplitudes * np.exp(1j * modes.phases)
-    shape = (network.hidden[0], 1 if kind == "coherent" else len(weights))
+    shape = (network.hidden[0], len(weights) if kind == "scattered" else 1)
     weights = generator.standard_normal(shape) * weights
-    spike = float(goal.abs().max()) / max(float((goal**2).mean()) ** 0.5, 1e-300)
-    strength = COHERENT * min(1.0, PEAK / max(spike, 1e-300)) if kind == "coherent" else SCATTERED
+    strength = STRENGTHS[kind]
     weights *= strength / max(np.sqrt(np.mean(np.sum(np.abs(weights) ** 2, axis=1) / 2)), 1e-300)
     first = torch.view_as_real(torch.from_numpy(weights)).reshape(-1).to(goal.device)
     row = network.initial(first, generator)
-    if kind == "coherent":
+    if kind != "scattered":
         basis = network.basis(row)
         basis = torch.cat([basis, torch.ones_like(basis[:1])])
         gram, right = (basis @ basis.T).cpu().numpy(), (basis @ goal).cpu().numpy()
@@ -265,8 +265,7 @@ def fit_waves(
     features
         Number of waves, each with its cosine and sine; as many as needed unless given (`choose_modes`).
     kind
-        Of `start`: ``"coherent"`` or ``"scattered"``; ``"auto"`` is coherent where there are as many modes as
-        needed.
+        Of `start`; ``"auto"`` is linear where there are as many modes as needed, else scattered.
     floor, tolerance
         Standard deviation of noise in the goal; root mean square of the residue that is small enough.
     max_iter, patience, callback
@@ -281,7 +280,7 @@ def fit_waves(
     check_choice("kind", kind, STARTS)
     modes = modes_on(goal, lattice, features, floor)
     if kind == "auto":
-        kind = "coherent" if features is None else "scattered"
+        kind = "linear" if features is None else "scattered"
     transform = GridTransform(lattice, modes.wavenumbers, device)
     network = SpectralNetwork(AbsorbedLayer(transform, hidden[0]), hidden)
     wanted = torch.from_numpy(np.ascontiguousarray(goal.ravel())).to(device)
