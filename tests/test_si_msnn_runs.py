@@ -79,7 +79,8 @@ def test_searches_begin_where_the_stage_before_ended(flow):
         if np.isnan(one.rms[1]):
             continue
         first = one["size"][0].dropna("record").values
-        np.testing.assert_allclose(first[-1], one.rms[0], rtol=1e-5)
+        # The search rounds as float64, what a stage has left is taken in extended precision.
+        np.testing.assert_allclose(first[-1], one.rms[0], rtol=1e-5, atol=np.finfo(float).eps / 2)
 
 
 def test_truncation_is_what_numpy_leaves_out():
