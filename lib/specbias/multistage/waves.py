@@ -24,6 +24,7 @@ STRENGTHS = {"linear": 1e-6, "coherent": 0.002, "scattered": 0.4}
 """Root mean square of what the first hidden layer's units sum up, at each start."""
 FLATNESS = 0.2  # noise has the same power in the shortest waves as in those a quarter longer; signals fall
 STARTS = ("auto", *STRENGTHS)
+SOON = 20  # iterations without progress after which a linear start is left as it is
 
 
 @dataclass(frozen=True, eq=False)  # of arrays it cannot be told by == whether all are equal
@@ -269,7 +270,7 @@ def fit_waves(
     floor, tolerance
         Standard deviation of noise in the goal; root mean square of the residue that is small enough.
     max_iter, patience, callback
-        Of `gauss_newton`.
+        Of `gauss_newton`; a linear start is given at most `SOON` iterations without progress.
 
     Returns
     -------
@@ -281,6 +282,8 @@ def fit_waves(
     modes = modes_on(goal, lattice, features, floor)
     if kind == "auto":
         kind = "linear" if features is None else "scattered"
+    if kind == "linear":  # it begins where it can end
+        patience = min(patience, SOON)
     transform = GridTransform(lattice, modes.wavenumbers, device)
     network = SpectralNetwork(AbsorbedLayer(transform, hidden[0]), hidden)
     wanted = torch.from_numpy(np.ascontiguousarray(goal.ravel())).to(device)
