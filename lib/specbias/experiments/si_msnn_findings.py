@@ -182,7 +182,8 @@ def times(gain: float) -> str:
     >>> times(2.94), times(0.01)
     ('2.9 times less', '100 times more')
     """
-    return f"{gain:.2g} times less" if gain >= 1 else f"{1 / gain:.2g} times more"
+    ratio = float(f"{max(gain, 1 / gain):.2g}")
+    return f"{ratio:g} times {'less' if gain >= 1 else 'more'}"
 
 
 def gain_over_series(run: xr.Dataset, flow: str, search: str) -> float:
