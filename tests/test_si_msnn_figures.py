@@ -83,9 +83,11 @@ def limits_run(flows=("rough", "smooth"), seeds=2) -> xr.Dataset:
     outside = np.array([[1e-1, 1e-3, 0.0], [1e-2, 1e-8, 1e-17]])[: len(flows)]
     size = np.broadcast_to(0.1 * outside[:, None, :, None], (len(flows), 2, 3, seeds)).copy()
     size[0, 1, 0] = np.nan
+    over = ("flow", "search", "features", "seed", "part")
     return xr.Dataset(
-        {"size": (("flow", "search", "features", "seed"), size), "outside": (("flow", "features"), outside)},
+        {"size": (over, size[..., None] * [3, 1]), "outside": (("flow", "features"), outside)},
         {
+            "part": [0.25, 1.0],
             "flow": list(flows),
             "search": ["Gauss–Newton, coherent", "L-BFGS, scattered"],
             "features": [1, 2, 3],
@@ -208,11 +210,12 @@ def test_limits():
     figure = figures.limits(run)
     rough, smooth = shown(figure)
     assert words(figure) == ["a Fourier series of the same modes", *run.search.values]
-    diagonal, coherent, _ = smooth.get_lines()
+    diagonal, coherent, quarter, *_ = smooth.get_lines()
+    np.testing.assert_allclose(quarter.get_ydata(), 3 * coherent.get_ydata())
     np.testing.assert_allclose(diagonal.get_ydata(), [1e-17, 1e-2])
     np.testing.assert_allclose(coherent.get_xdata(), np.repeat([1e-2, 1e-8, 1e-17], 2))
     np.testing.assert_allclose(coherent.get_ydata(), 0.1 * coherent.get_xdata())
-    assert np.isnan(rough.get_lines()[2].get_ydata()[:2]).all()
+    assert np.isnan(rough.get_lines()[3].get_ydata()[:2]).all()
 
 
 def test_choices():

@@ -186,7 +186,10 @@ def times(gain: float) -> str:
     return f"{ratio:g} times {'less' if gain >= 1 else 'more'}"
 
 
-def gain_over_series(run: xr.Dataset, flow: str, search: str) -> float:
-    """How many times less than the share outside of its modes a stage leaves: the median, where any is."""
-    ratio = run["size"].sel(flow=flow, search=search).median("seed") / run.outside.sel(flow=flow)
+def gain_over_series(run: xr.Dataset, flow: str, search: str, part: float = 1.0) -> float:
+    """How many times less than the share outside of its modes a stage leaves: the median, where any is.
+
+    After all its iterations, or a part of them.
+    """
+    ratio = run["size"].sel(flow=flow, search=search, part=part).median("seed") / run.outside.sel(flow=flow)
     return float(1 / ratio.where(run.outside.sel(flow=flow) > 1e-12).median())

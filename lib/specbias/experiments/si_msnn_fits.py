@@ -26,6 +26,7 @@ from specbias.turbulence import decaying_turbulence, resample
 BINS = 200  # of E(k), as the paper has it
 SHOWN = 128  # points along each axis of the fields that are kept
 RECORDS = 60  # of each stage's search
+PARTS = (0.25, 0.5, 1.0)  # of a search, where its residue is noted
 COUNTS = 40  # of truncated Fourier series
 KEYS = ("rms", "between", "largest", "points", "modes", "parameters", "iterations", "seconds")
 
@@ -203,12 +204,13 @@ def stage_limits(
     Returns
     -------
     xarray.Dataset
-        ``size (flow, search, features, seed)``: rms of the residue by that of the target; ``seconds``;
-        ``outside (flow, features)``: what a Fourier series of these modes leaves.
+        ``size (flow, search, features, seed, part)``: rms of the residue by that of the target after these
+        parts of the iterations; ``seconds``; ``outside (flow, features)``: what a Fourier series of these
+        modes leaves.
     """
     names, ways = list(flows), list(searches)
     shape = (len(names), len(ways), len(features), seeds)
-    size, seconds = np.full(shape, np.nan), np.full(shape, np.nan)
+    size, seconds = np.full((*shape, len(PARTS)), np.nan), np.full(shape, np.nan)
     outside = np.full((len(names), len(features)), np.nan)
     with tqdm(total=int(np.prod(shape)), unit="fit", disable=not progress) as bar:
         for a, name in enumerate(names):
@@ -224,27 +226,33 @@ def stage_limits(
                         bar.update()
     over = ("flow", "search", "features", "seed")
     return xr.Dataset(
-        {"size": (over, size), "seconds": (over, seconds), "outside": (("flow", "features"), outside)},
-        {"flow": names, "search": ways, "features": list(features), "seed": np.arange(seed, seed + seeds)},
-    )
+        {
+            "size": ((*over, "part"), size),
+            "seconds": (over, seconds),
+            "outside": (("flow", "features"), outside),
+        },
+        {"flow": names, "search": ways, "features": list(features), "seed": np.arange(seed, seed + seeds),
+         "part": list(PARTS)},
+    )  # fmt: skip
 
 
 @own_threads()
-def _one_search(goal: np.ndarray, lattice: Lattice, count: int, search: dict, seed: int) -> float:
+def _one_search(goal: np.ndarray, lattice: Lattice, count: int, search: dict, seed: int) -> np.ndarray:
+    """Sizes of the residue after `PARTS` of the iterations."""
     generator, hidden = np.random.default_rng(seed), (30, 30, 30)
     optimizer, kind, max_iter = (search[key] for key in ("optimizer", "kind", "max_iter"))
     if optimizer == "gauss-newton":
         _, found = fit_waves(
             goal, lattice, hidden, generator, features=count, kind=kind, max_iter=max_iter, patience=max_iter
         )
-        return float(np.sqrt(2 * found.value))
-    modes, _ = choose_modes(goal, count)
-    network = SpectralNetwork(AbsorbedLayer(GridTransform(lattice, modes.wavenumbers), hidden[0]), hidden)
-    wanted = torch.from_numpy(goal.ravel())
-    first = start(network, modes, wanted, generator, kind).numpy()
-    return float(
-        np.sqrt(2 * minimize(network.as_function(wanted), first, optimizer, max_iter=max_iter).value)
-    )
+    else:
+        modes, _ = choose_modes(goal, count)
+        layer = AbsorbedLayer(GridTransform(lattice, modes.wavenumbers), hidden[0])
+        network, wanted = SpectralNetwork(layer, hidden), torch.from_numpy(goal.ravel())
+        first = start(network, modes, wanted, generator, kind).numpy()
+        found = minimize(network.as_function(wanted), first, optimizer, max_iter=max_iter)
+    at = (np.array(PARTS) * max_iter).round().astype(int)
+    return np.sqrt(2 * found.history[np.minimum(at, len(found.history) - 1)])
 
 
 def ablations(

@@ -211,7 +211,10 @@ def _medians(values: np.ndarray) -> list[float]:
 
 @style()
 def limits(run: xr.Dataset) -> Figure:
-    """What one stage leaves against what a Fourier series of its modes leaves, a panel a flow."""
+    """What one stage leaves against what a Fourier series of its modes leaves, a panel a flow.
+
+    Small marks: after a quarter of its iterations.
+    """
     flows = run.flow.values
     size = (max(4.2, 3.5 * len(flows)), 4.2)
     figure, axes = plt.subplots(1, len(flows), figsize=size, sharey=True, squeeze=False)
@@ -221,9 +224,11 @@ def limits(run: xr.Dataset) -> Figure:
         same = "a Fourier series of the same modes"
         ax.plot(ends, ends, color=INK, linestyle="--", linewidth=1, label=same)
         for number, search in enumerate(run.search.values):
-            left = run["size"].sel(flow=flow, search=search).transpose("features", "seed").values
-            how = _look(number) | {"linestyle": "none", "alpha": 0.85}
-            ax.plot(np.repeat(outside, left.shape[1]), positive(left.ravel()), label=search, **how)
+            left = run["size"].sel(flow=flow, search=search).transpose("part", "features", "seed").values
+            how = _look(number) | {"linestyle": "none"}
+            x = np.repeat(outside, left.shape[2])
+            ax.plot(x, positive(left[-1].ravel()), label=search, alpha=0.85, **how)
+            ax.plot(x, positive(left[0].ravel()), markersize=2.5, alpha=0.6, **how)
         ax.set(title=flow, xlabel="outside of its modes", xscale="log", yscale="log")
         for axis, ticks in ((ax.xaxis, 5), (ax.yaxis, 8)):
             axis.set_major_locator(LogLocator(numticks=ticks))
