@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,3 +55,22 @@ def chromium_browser() -> Iterator:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def watched_pages(browser) -> Iterator[Callable]:
+    """Yield what opens a page with its ``problems``; at the end all are closed, and none may have had any."""
+    pages = []
+
+    def new_page(width: int, **options):
+        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        pages.append(page)
+        page.problems = []
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        return page
+
+    yield new_page
+    problems = [problem for page in pages for problem in page.problems]
+    for page in pages:
+        page.close()
+    assert problems == []

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tiny_book import ROOT, make_tiny_book
+from tiny_book import HEADER, ROOT, make_tiny_book
 
 PAGE = ROOT / "book" / "re-run.md"
 BEGIN, END = "<!-- faults: made by tests/test_faults.py -->", "<!-- end of faults -->"
@@ -156,13 +156,9 @@ FAULTS = {  # test_NAME shows each
     ),
 }
 
-CHAPTER = """\
----
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
+CHAPTER = (
+    HEADER
+    + """\
 
 # What may go wrong
 
@@ -217,6 +213,7 @@ if mode in ("record", "meet", "killed"):
     recorded("noise", noise, seed=seed)
 ```
 """
+)
 EARLIER = "an earlier notebook"
 
 

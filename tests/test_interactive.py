@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from browser import chromium_browser
+from browser import chromium_browser, watched_pages
 from specbias.interactive import Family, Line, Panel, scrubber
 
 FRAMES = [0, 10, 100, 1000, 7500]
@@ -229,25 +229,20 @@ def browser():
 
 @pytest.fixture
 def open_page(browser):
-    pages = []
+    with watched_pages(browser) as new_page:
 
-    def open_(*figures, width=900, **options):
-        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
-        pages.append(page)
-        page.problems = []
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.on("console", lambda message: page.problems.append(message.text))
-        page.on("request", lambda request: page.problems.append(f"request {request.url}"))
-        body = "".join(figure._repr_html_() for figure in figures)
-        page.set_content(f'<!doctype html><html lang="en"><meta charset="utf-8"><body>{body}</body></html>')
-        page.wait_for_timeout(100)
-        return page
+        def open_(*figures, width=900, **options):
+            page = new_page(width, **options)
+            page.on("console", lambda message: page.problems.append(message.text))
+            page.on("request", lambda request: page.problems.append(f"request {request.url}"))
+            body = "".join(figure._repr_html_() for figure in figures)
+            page.set_content(
+                f'<!doctype html><html lang="en"><meta charset="utf-8"><body>{body}</body></html>'
+            )
+            page.wait_for_timeout(100)
+            return page
 
-    yield open_
-    problems = [problem for page in pages for problem in page.problems]
-    for page in pages:
-        page.close()
-    assert problems == []
+        yield open_
 
 
 def tick_value(text: str, log: bool) -> float:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specbias.own_data import classical_errors, read_table, split
+from specbias.own_data import classical_errors, judgement, read_table, split
 from specbias.plots import own_data as figures
 from specbias.plots import show
 
@@ -83,6 +83,12 @@ def test_classical_methods_have_what_they_can_have():
     assert classical_errors(twice, twice.sum(axis=1), grid, grid.sum(axis=1)) == {
         "plane": pytest.approx(0, abs=1e-12)
     }
+
+
+@pytest.mark.parametrize(("error", "told"), [(1e-3, "the network is nearer"), (3e-3, "no network is needed")])
+def test_the_network_is_judged_by_the_best_of_the_others(error, told):
+    rivals = {"plane": 0.5, "thin-plate spline": 2e-3, "smoothing spline": 1e-2}
+    assert judgement(np.array([1e-9, error]), rivals) == ("thin-plate spline", told)
 
 
 @pytest.mark.usefixtures("figures_without_warnings")

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from browser import chromium_browser
+from browser import chromium_browser, watched_pages
 from site_checks import page_faults, served
 from specbias import targets
 from specbias.landscape import hand_built_network
@@ -359,25 +359,20 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def open_page(browser, site):
-    pages = []
+    with watched_pages(browser) as new_page:
 
-    def open_(settings: dict | str = "", *, width=1200, address=None, **options):
-        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
-        pages.append(page)
-        page.problems = []
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        chosen = (
-            settings if isinstance(settings, str) else "#" + "&".join(f"{k}={v}" for k, v in settings.items())
-        )
-        page.goto((address or f"{site}book/playground.html") + chosen)
-        page.wait_for_selector(".specbias-playground[data-epoch]")
-        return page
+        def open_(settings: dict | str = "", *, width=1200, address=None, **options):
+            page = new_page(width, **options)
+            chosen = (
+                settings
+                if isinstance(settings, str)
+                else "#" + "&".join(f"{k}={v}" for k, v in settings.items())
+            )
+            page.goto((address or f"{site}book/playground.html") + chosen)
+            page.wait_for_selector(".specbias-playground[data-epoch]")
+            return page
 
-    yield open_
-    problems = [problem for page in pages for problem in page.problems]
-    for page in pages:
-        page.close()
-    assert problems == []
+        yield open_
 
 
 def seen(page) -> dict:

@@ -8,13 +8,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-CHAPTER = """\
+HEADER = """\
 ---
 kernelspec:
   display_name: Python 3
   language: python
   name: python3
 ---
+"""
+"""What makes a page a chapter."""
+
+CHAPTER = (
+    HEADER
+    + """\
 
 # Waves
 
@@ -60,6 +66,7 @@ board.report("SB1", measured=str(count), verdict="reproduced" if count == 3 else
 board
 ```
 """
+)
 
 CLAIMS = """\
 - id: SB1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import platform
@@ -117,17 +118,28 @@ def _locked(path: Path) -> IO:
     while True:
         file = path.open("ab")
         try:
-            if fcntl is None:
-                return file
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hold(file)
             if _is(file, path):
                 return file
             file.close()  # the process that had it gave it another name, or removed it, just now
         except BlockingIOError:
             file.close()
             raise
-        except OSError:
-            return file  # some network file systems know no locks
+
+
+def hold(file: IO, *, wait: bool = False) -> None:
+    """Lock an open file until it is closed, or the process ends in whatever way.
+
+    BlockingIOError if another process holds it and we do not ``wait``. Windows and some network file systems
+    know no such locks: there nothing is held.
+    """
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
+            raise
 
 
 def _is(file: IO, path: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 
@@ -19,6 +20,7 @@ __all__ = ["expected_seconds", "pace"]
 SIDE, ROUNDS = 192, 5
 
 
+@cache
 def pace() -> float:
     """Seconds of a small computation here, of matrix products and tanh: the fastest of five.
 

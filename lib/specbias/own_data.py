@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.interpolate import RBFInterpolator, make_smoothing_spline
 
-__all__ = ["classical_errors", "read_table", "split"]
+from specbias.multistage.stages import rms
+
+__all__ = ["classical_errors", "judgement", "read_table", "split"]
 
 NEIGHBOURS = 50  # of a radial-basis interpolation with many points
 FEWEST = 10
@@ -110,4 +112,23 @@ def classical_errors(
         found["thin-plate spline"] = spline(x_test / scale)
     except np.linalg.LinAlgError:  # points that come twice
         pass
-    return {name: float(np.sqrt(np.mean((values - y_test) ** 2))) for name, values in found.items()}
+    return {name: rms(values - y_test) for name, values in found.items()}
+
+
+def judgement(tested: np.ndarray, rivals: Mapping[str, float]) -> tuple[str, str]:
+    """The best of the other methods, and in words whether the network is nearer to the lines put aside.
+
+    Parameters
+    ----------
+    tested
+        ``(stages + 1,)``, the network's error there before the first stage and after each.
+    rivals
+        Error of each other method there.
+
+    Examples
+    --------
+    >>> judgement(np.array([1.0, 1e-3]), {"plane": 0.5, "thin-plate spline": 2e-3})
+    ('thin-plate spline', 'the network is nearer')
+    """
+    best = min(rivals, key=rivals.get)
+    return best, "the network is nearer" if tested[-1] < rivals[best] else "no network is needed"

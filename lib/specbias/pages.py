@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 from collections import Counter
@@ -23,7 +22,7 @@ from html import escape
 from pathlib import Path
 
 from specbias.claims import CHAPTERS, SYMBOLS, VERDICTS, Claim, collect, scoreboard_table
-from specbias.provenance import commit, duration, processor, provenance
+from specbias.provenance import commit, duration, processor, provenance, version
 from specbias.recorded import load_recording, recorded_runs, results_folder
 
 __all__ = ["fill_pages"]
@@ -108,7 +107,7 @@ def status_table(runs: Sequence, recorded: dict[str, dict]) -> str:
     heads = ("Chapter", "Page", "Recorded runs", "They took", "Recorded", "Device")
     head = "".join(f'<th scope="col">{title}</th>' for title in heads)
     body = "\n".join(rows)
-    versions = ", ".join(f"{package} {_version(package)}" for package in PACKAGES)
+    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     return (
         f'<table class="table"><thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody></table>\n"
@@ -136,10 +135,3 @@ def recordings_table(recorded: dict[str, dict]) -> str:
     head = "".join(f'<th scope="col">{title}</th>' for title in ("Run", "Made", "Took", "Device", "Commit"))
     body = "\n".join(rows)
     return f'<table class="table"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

@@ -155,7 +155,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "xarray": xr.__version__,
-        "torch": _version("torch"),
+        "torch": version("torch"),
     }
 
 
@@ -185,14 +185,22 @@ def portable_instructions() -> dict[str, str]:
     >>> set(portable_instructions().values()) <= {"x86-64-v3", ""}
     True
     """
-    refused = os.environ.get("SPECBIAS_PORTABLE", "").strip().lower() in ("no", "0", "false")
-    if refused or "NUMBA_CPU_NAME" in os.environ or importlib.util.find_spec("llvmlite") is None:
+    wanted = switch("SPECBIAS_PORTABLE", default=True)
+    if not wanted or "NUMBA_CPU_NAME" in os.environ or importlib.util.find_spec("llvmlite") is None:
         return {}
     from llvmlite.binding import get_host_cpu_features
 
     if not get_host_cpu_features().get("avx2"):
         return {}
     return {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": ""}
+
+
+def switch(variable: str, *, default: bool) -> bool:
+    """Whether an environment variable says yes; ValueError for anything but yes, no and their like."""
+    text = os.environ.get(variable, "").strip().lower()
+    if text in ("", "yes", "1", "true", "no", "0", "false"):
+        return default if not text else text in ("yes", "1", "true")
+    raise ValueError(f"{variable}={text!r}: allowed: yes, no")
 
 
 def chosen_device(device: str) -> tuple[str, str]:
@@ -276,7 +284,8 @@ def _widest_float(dataset: xr.Dataset) -> str:
     return str(np.result_type(*floats)) if floats else "none"
 
 
-def _version(package: str) -> str:
+def version(package: str) -> str:
+    """Of an installed package, or "not installed"."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -30,7 +30,15 @@ import xarray as xr
 
 from specbias._files import CannotWrite, check_folder
 from specbias._netcdf import check_variables, engine, load_recording, readable, write_recording
-from specbias.provenance import book_root, chosen_device, commit, duration, provenance, run_attributes
+from specbias.provenance import (
+    book_root,
+    chosen_device,
+    commit,
+    duration,
+    provenance,
+    run_attributes,
+    switch,
+)
 
 __all__ = [
     "canonical_json",
@@ -96,11 +104,11 @@ def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) ->
     wanted = canonical_json(compared)
     path = _path(name)
     found = None
-    if path is not None and _switch("SPECBIAS_RECORDED", default=True) and readable(path):
+    if path is not None and switch("SPECBIAS_RECORDED", default=True) and readable(path):
         found = load_recording(path)
         if canonical_json(json.loads(found.attrs["parameters"])) == wanted:
             return found.assign_attrs(origin="recorded")
-    write = _switch("SPECBIAS_RECORD", default=False)
+    write = switch("SPECBIAS_RECORD", default=False)
     if write:
         path = _writable(name)
     device = arguments.get("device", _default_device(function))
@@ -148,7 +156,7 @@ def checkpoint_folder() -> Path | None:
     True
     """
     folder = results_folder()
-    return folder / ".chunks" if folder is not None and _switch("SPECBIAS_RECORD", default=False) else None
+    return folder / ".chunks" if folder is not None and switch("SPECBIAS_RECORD", default=False) else None
 
 
 def canonical_json(parameters: Mapping) -> str:
@@ -278,10 +286,3 @@ def _why(found: xr.Dataset | None, compared: dict) -> str:
 def _short(value) -> str:
     text = json.dumps(value, ensure_ascii=False).strip('"')
     return text if len(text) <= 40 else text[:37] + "..."
-
-
-def _switch(variable: str, *, default: bool) -> bool:
-    text = os.environ.get(variable, "").strip().lower()
-    if text in ("", "yes", "1", "true", "no", "0", "false"):
-        return default if not text else text in ("yes", "1", "true")
-    raise ValueError(f"{variable}={text!r}: allowed: yes, no")

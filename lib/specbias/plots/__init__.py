@@ -97,6 +97,20 @@ _STYLE = {
 }
 
 
+def series_look(number: int) -> dict:
+    """Colour, dashes and marker of the series of this number, for ``Axes.plot``.
+
+    Examples
+    --------
+    >>> series_look(0)["marker"] == series_look(len(MARKERS))["marker"]
+    True
+    """
+    return {
+        "color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": LINE_STYLES[number % len(LINE_STYLES)],
+    }  # fmt: skip
+
+
 def style() -> AbstractContextManager[None]:
     """Return the context (or decorator) in which the book's figures are drawn.
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, LogLocator
 
 from specbias.experiments.si_msnn_findings import joined, made
 from specbias.interactive import Line, Panel
-from specbias.plots import INK, LINE_STYLES, MARKERS, PALETTE, style
+from specbias.plots import INK, MARKERS, PALETTE, series_look, style
 from specbias.plots.sequential_plane import positive
 
 __all__ = [
@@ -33,14 +33,6 @@ __all__ = [
 _ROUNDING = 1.1e-16  # half the gap between 1 and the next float64
 _SMALLEST_ENERGY = 1e-40  # of the target's: less is nothing but rounding
 _FIELD, _SPECTRUM = plt.get_cmap("RdBu_r", 32), plt.get_cmap("cividis", 32)  # few colours: small files
-
-
-def _look(number: int) -> dict:
-    """Colour, dashes and marker of a series."""
-    return {
-        "color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)],
-        "linestyle": LINE_STYLES[number % len(LINE_STYLES)],
-    }  # fmt: skip
 
 
 def _bins(run: xr.Dataset) -> np.ndarray:
@@ -138,7 +130,7 @@ def energies(run: xr.Dataset) -> Figure:
         stages = len(made(run, name))
         if stages:
             reached = run.reached.sel(variant=name).values[stages, kept]
-            ax.plot(k, positive(reached), label=name, **_look(number) | {"marker": None})
+            ax.plot(k, positive(reached), label=name, **series_look(number) | {"marker": None})
     ax.plot(k, run.energy.values[kept], color=INK, linestyle="-", linewidth=0.9, label="target", zorder=3)
     ax.set(xlabel="wavenumber k", ylabel="E(k)", xscale="log", yscale="log")
     figure.legend(loc="outside lower center", ncols=2)
@@ -151,7 +143,7 @@ def convergence(run: xr.Dataset) -> Figure:
     figure, ax = plt.subplots(figsize=(6.0, 4.4))
     for number, name in enumerate(run.variant.values):
         at, size, begins = joined(run, name)
-        ax.plot(at, positive(size), markevery=begins, label=name, **_look(number))
+        ax.plot(at, positive(size), markevery=begins, label=name, **series_look(number))
     ax.set(xlabel="iterations, all stages", ylabel="residue (rms)", yscale="log")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
@@ -179,7 +171,7 @@ def _by_stage(on: xr.DataArray, between: xr.DataArray, rule: dict, what: str, la
     for ax in axes.ravel()[len(names) :]:
         ax.remove()
     for number, (ax, name) in enumerate(zip(axes.ravel(), names, strict=False)):
-        look = _look(number) | {"linestyle": "none"}
+        look = series_look(number) | {"linestyle": "none"}
         for values, legend, fill in ((on, what, look["color"]), (between, "between", "none")):
             several = positive(values.sel(variant=name).transpose("seed", "stage").values)
             line = ":" if fill == "none" else "-"
@@ -225,7 +217,7 @@ def limits(run: xr.Dataset) -> Figure:
         ax.plot(ends, ends, color=INK, linestyle="--", linewidth=1, label=same)
         for number, search in enumerate(run.search.values):
             left = run["size"].sel(flow=flow, search=search).transpose("part", "features", "seed").values
-            how = _look(number) | {"linestyle": "none"}
+            how = series_look(number) | {"linestyle": "none"}
             x = np.repeat(outside, left.shape[2])
             ax.plot(x, positive(left[-1].ravel()), label=search, alpha=0.85, **how)
             ax.plot(x, positive(left[0].ravel()), markersize=2.5, alpha=0.6, **how)
@@ -278,7 +270,7 @@ def plane_series(run: xr.Dataset) -> Figure:
     figure, (by_count, between) = plt.subplots(1, 2, figsize=(7.6, 3.9), sharey=True, width_ratios=(2, 1))
     names = run.treatment.values
     for number, name in enumerate(names):
-        look = _look(number)
+        look = series_look(number)
         by_count.plot(
             run["count"], positive(run.outside.sel(treatment=name).values), **look | {"marker": None}
         )
@@ -297,7 +289,7 @@ def truncation(run: xr.Dataset) -> Figure:
     figure, ax = plt.subplots(figsize=(6.0, 4.8))
     ax.plot(run["count"], positive(run.truncated.values), color=INK, linestyle="-", lw=1.2, label="Fourier")
     for number, name in enumerate(run.variant.values):
-        one, look = run.sel(variant=name).isel(seed=0), _look(number)
+        one, look = run.sel(variant=name).isel(seed=0), series_look(number)
         modes = positive(one.modes.cumsum("stage", skipna=False).values)
         ax.plot(modes, positive(one.rms.values), label=name, **look)
         ax.plot(modes, positive(one.between.values), **look | {"linestyle": "none"}, markersize=9, mfc="none")

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from specbias.plots import INK, LINE_STYLES, MARKERS, PALETTE, band, style
+from specbias.plots import INK, LINE_STYLES, PALETTE, band, series_look, style
 from specbias.plots.sequential_plane import positive
 
 __all__ = ["two_halves"]
@@ -35,8 +35,7 @@ def two_halves(waves: xr.Dataset, line: xr.Dataset, flow: xr.Dataset) -> Figure:
     left.set_title("Low frequencies first ...", fontsize=11)
     left.legend(loc="upper left", bbox_to_anchor=(0, 0.86))
     for number, (label, sizes) in enumerate(_stages(line, flow).items()):
-        look = {"color": PALETTE[number], "ls": LINE_STYLES[number], "marker": MARKERS[number]}
-        right.plot(np.arange(len(sizes)), positive(np.array(sizes)), label=label, **look)
+        right.plot(np.arange(len(sizes)), positive(np.array(sizes)), label=label, **series_look(number))
     right.axhline(_ROUNDING, color=INK, ls="--", lw=1)
     right.annotate("where float64 ends", (0.05, _ROUNDING), (0, 4), textcoords="offset points", fontsize=9)
     right.set(

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from specbias._command import as_text
-from specbias.plots import LINE_STYLES, MARKERS, PALETTE, InlineFigure, show, style
+from specbias.plots import InlineFigure, series_look, show, style
 from specbias.sweep.grid import in_words
 
 __all__ = ["scalar_plot", "spans_decades", "varies"]
@@ -75,7 +75,7 @@ def scalar_plot(
     x = _axis(ax, across, grid[across])
     for number, (label, curve) in enumerate(curves.items()):
         places, heights = zip(*sorted(curve, key=lambda pair: x[pair[0]]), strict=True)
-        ax.plot([x[place] for place in places], heights, label=label, **_look(number))
+        ax.plot([x[place] for place in places], heights, label=label, **series_look(number))
     if spans_decades(values):
         ax.set_yscale("log")
     ax.set_title(name)
@@ -103,13 +103,6 @@ def _axis(ax: Axes, name: str, values: list) -> np.ndarray:
         ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel(name)
     return x
-
-
-def _look(number: int) -> dict:
-    return {
-        "color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)],
-        "linestyle": LINE_STYLES[number % len(LINE_STYLES)],
-    }  # fmt: skip
 
 
 def _alt(name: str, across: str, points: Sequence[Mapping], values: Sequence[float]) -> str:

@@ -6,7 +6,6 @@ of JSON: ``[cells done, cells]`` after each cell, and at last a :class:`Result`.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -21,12 +20,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from specbias._files import hold
+
 __all__ = ["THREADS", "Job", "Processes", "Result", "locked"]
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 Cells = Callable[[int, int], None]
 
-_NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}
 _ATTEMPTS = 3
 _LAST_WAIT = 20  # seconds that a run has for ending its kernel
 
@@ -111,15 +111,9 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
     BlockingIOError
         If another one has it, and ``wait`` is false.
     """
-    import fcntl
-
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError as error:
-            if error.errno not in _NO_LOCKS_HERE:  # some shared file systems have none
-                raise
+        hold(file, wait=wait)
         yield
 
 
