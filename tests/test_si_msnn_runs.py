@@ -79,8 +79,9 @@ def test_searches_begin_where_the_stage_before_ended(flow):
         if np.isnan(one.rms[1]):
             continue
         first = one["size"][0].dropna("record").values
-        # The search rounds as float64, what a stage has left is taken in extended precision.
-        np.testing.assert_allclose(first[-1], one.rms[0], rtol=1e-5, atol=np.finfo(float).eps / 2)
+        # Ours ends where float64 rounds the target; what a stage has left is taken in extended precision.
+        rounding = np.finfo(float).eps / 2 if name == settings.OURS else 0
+        np.testing.assert_allclose(first[-1], one.rms[0], rtol=1e-5, atol=rounding)
 
 
 def test_truncation_is_what_numpy_leaves_out():
