@@ -179,10 +179,12 @@ def convergence(run: xr.Dataset) -> Finding:
 def times(gain: float) -> str:
     """How many times less, or more.
 
-    >>> times(2.94), times(0.01)
-    ('2.9 times less', '100 times more')
+    >>> times(2.94), times(0.01), times(1.004)
+    ('2.9 times less', '100 times more', 'no less')
     """
     ratio = float(f"{max(gain, 1 / gain):.2g}")
+    if ratio == 1:
+        return "no less"
     return f"{ratio:g} times {'less' if gain >= 1 else 'more'}"
 
 
