@@ -104,7 +104,12 @@ def test_figures_show_data_and_what_is_left(inputs):
     assert len(fitted.get_xdata()) == 28
     np.testing.assert_allclose(tested.get_xdata(), frame.iloc[test, 0])
     np.testing.assert_allclose(tested.get_ydata(), 0.25)
-    assert "<svg" in show(figure, alt="Data.").svg
+    drawn = show(figure, alt="Data.").svg
+    many = pd.concat([frame] * 200, ignore_index=True)
+    show(
+        figures.fit_and_left(many, np.tile(predicted, 200), np.arange(0, 6000, 3)), alt="Many."
+    )  # not too large
+    assert "currentColor" in drawn and "<image" not in drawn  # pixels would not change with the theme
     figure = figures.stages(np.array([1, 1e-5]), np.array([1, 1e-3]), {"plane": 0.2})
     (ax,) = figure.axes
     np.testing.assert_allclose(ax.get_lines()[1].get_ydata(), [1, 1e-3])

@@ -12,8 +12,8 @@ from specbias.plots.sequential_plane import positive
 
 __all__ = ["fit_and_left", "stages"]
 
-_DOTS = {"linestyle": "none", "markersize": 3, "rasterized": True}
-_MANY = 2000  # points from which on not all are drawn
+_DOTS = {"linestyle": "none", "markersize": 3}  # not as pixels: these could not change with the theme
+_MANY = 1000  # points that are drawn, at most
 
 
 @style()
@@ -30,14 +30,14 @@ def fit_and_left(frame: pd.DataFrame, predicted: np.ndarray, test: np.ndarray) -
         Numbers of the lines that were not fitted.
     """
     x, y = frame.iloc[:, 0].to_numpy(float), frame.iloc[:, -1].to_numpy(float)
-    order = np.argsort(x, kind="stable")[:: max(1, len(x) // _MANY)]
+    order = np.argsort(x, kind="stable")[:: -(-len(x) // _MANY)]
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(7.2, 5.0), sharex=True, height_ratios=(3, 2))
     top.plot(x[order], y[order], "o", color=INK, alpha=0.6, label="data", **_DOTS)
     if frame.shape[1] == 2:
         top.plot(x[order], predicted[order], color=PALETTE[0], linewidth=1.4, label="fit")
     else:
         top.plot(x[order], predicted[order], "x", color=PALETTE[0], label="fit", **_DOTS)
-    fitted = np.setdiff1d(order, test)
+    fitted, test = np.setdiff1d(order, test), np.intersect1d(order, test)
     left = y - predicted
     bottom.plot(x[fitted], left[fitted], "o", color=PALETTE[0], label="fitted", **_DOTS)
     bottom.plot(x[test], left[test], MARKERS[1], color=PALETTE[1], label="tested with", **_DOTS)
