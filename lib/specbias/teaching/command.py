@@ -93,7 +93,7 @@ def grade(submissions, output, marks, seed, workers, cell_seconds, memory) -> No
         from tqdm import tqdm
 
         from specbias.teaching import grade as grading
-        from specbias.teaching.execute import Limits
+        from specbias.teaching.kernel import Limits
         from specbias.teaching.submissions import find_submissions
 
         root, known = _wanted(())
@@ -111,8 +111,10 @@ def grade(submissions, output, marks, seed, workers, cell_seconds, memory) -> No
                 bar.update()
 
             grading.warm(used, folder, progress=done)
-            graded = grading.grade(found, folder, marks=marks, limits=limits, seed=seed,
-                                   workers=workers or max(1, (os.cpu_count() or 1) // 2), progress=done)  # fmt: skip
+            workers = workers or max(1, (os.cpu_count() or 1) // 2)
+            graded = grading.grade(
+                found, folder, marks=marks, limits=limits, seed=seed, workers=workers, progress=done
+            )
         _summary(graded, folder)
 
 
@@ -121,16 +123,15 @@ def _summary(graded, folder: Path) -> None:
     reported = [one for one in graded if one.execution.reports]
     unread = sum(points.points is None for one in graded for points in one.points.values())
     seconds = sum(one.execution.seconds for one in graded)
-    click.echo(
-        f"{len(graded)} submissions graded ({duration(seconds)} of execution), {len(reported)} with something reported"
-    )
+    click.echo(f"{len(graded)} submissions graded ({duration(seconds)} of execution)")
+    click.echo(f"{len(reported)} of them have something to report{':' if reported else ''}")
     for one in reported:
         click.echo(
             f"  {one.submission.student}, {one.submission.assignment.name}: {one.execution.reports[0]}"
         )
     if unread:
         click.echo(
-            f"{unread} answers are to be read: fill in points in {folder / 'answers.csv'}, copy it, and pass it as --marks"
+            f"{unread} answers are to be read: fill in a copy of {folder / 'answers.csv'}, pass it as --marks"
         )
     layers = {one.execution.layers for one in graded} - {""}
     click.echo(f"sandbox: {'; '.join(sorted(layers)) or 'nothing was executed'}")

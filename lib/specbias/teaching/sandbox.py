@@ -1,17 +1,17 @@
 """Start a notebook's kernel so that what it executes can harm neither the grader nor other submissions.
 
-``python -P -m specbias.teaching.sandbox SETTINGS.json CONNECTION`` is what :mod:`specbias.teaching.execute` starts. What holds
-is put up in layers, from the operating system's to Python's, as far as the machine has them:
+``python -P -m specbias.teaching.sandbox SETTINGS.json CONNECTION`` is what :mod:`specbias.teaching.kernel`
+starts. What holds is put up in layers, the operating system's and Python's, as far as the machine has them:
 
 - limits on memory, on the size of files and on open files (``setrlimit``);
 - no network: a network namespace of its own (Linux);
-- no files but Python's, the library's and a working copy's, which alone can be written (Landlock, Linux 5.13);
+- no files but Python's, the library's and a working copy's; only the last can be written (Landlock, Linux 5.13);
 - an audit hook (PEP 578), on every system, which refuses the same from within Python and *reports* it.
 
 The report is also how the grader learns that a check ran to its end, and that nothing it was written with had
-been replaced: lines that begin with a word which the executed code is not told. Python lets a program look into
-everything of its own process, so a determined attacker can find that word; this is a guard against accidents and
-against tricks that are easy to think of, and it leaves a trace of the rest.
+been replaced: lines that begin with a word which the executed code is not told. Python lets a program look
+into everything of its own process, so a determined attacker can find that word. This is a guard against
+accidents and against tricks that are easy to think of, and it leaves a trace of the rest.
 """
 
 from __future__ import annotations
@@ -24,13 +24,34 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+BUILTINS = [
+    "abs",
+    "all",
+    "any",
+    "float",
+    "isinstance",
+    "len",
+    "max",
+    "min",
+    "sorted",
+    "sum",
+    "AssertionError",
+]
 REPLACEABLE = {
-    "specbias.teaching.checks": ("check", "close", "generator", "_numbers", "_plain", "_equal", "_difference"),
-    "numpy": ("all", "any", "abs", "allclose", "array", "asarray", "isclose", "max", "mean", "sqrt", "sum"),
-    "numpy.random": ("default_rng",),
-    "numpy.testing": ("assert_allclose", "assert_array_equal"),
-    "builtins": ("abs", "all", "any", "float", "isinstance", "len", "max", "min", "sorted", "sum", "AssertionError"),
-}  # fmt: skip
+    "specbias.teaching.checks": [
+        "check",
+        "close",
+        "generator",
+        "_numbers",
+        "_plain",
+        "_equal",
+        "_difference",
+    ],
+    "numpy": ["all", "any", "abs", "allclose", "array", "asarray", "isclose", "max", "mean", "sqrt", "sum"],
+    "numpy.random": ["default_rng"],
+    "numpy.testing": ["assert_allclose", "assert_array_equal"],
+    "builtins": BUILTINS,
+}
 PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "pty.spawn")
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 CHANGES = {"os.remove": 1, "os.rename": 2, "os.rmdir": 1, "os.mkdir": 1, "os.truncate": 1, "os.chmod": 1,
