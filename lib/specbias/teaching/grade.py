@@ -62,7 +62,7 @@ def grade(
     workers: int = 1,
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[Graded]:
-    """Grade ``submissions``; ``grades.csv``, ``parts.csv``, ``answers.csv`` and ``feedback/`` go to ``folder``.
+    """Grade ``submissions``; grades.csv, parts.csv, answers.csv and the folder feedback go to ``folder``.
 
     A submission that was executed with the same source, seed and limits is not executed again.
 

@@ -5,7 +5,7 @@ starts. What holds is put up in layers, the operating system's and Python's, as 
 
 - limits on memory, on the size of files and on open files (``setrlimit``);
 - no network: a network namespace of its own (Linux);
-- no files but Python's, the library's and a working copy's; only the last can be written (Landlock, Linux 5.13);
+- no files but Python's, the library's and its own folder's, which alone is written (Landlock, Linux 5.13);
 - an audit hook (PEP 578), on every system, which refuses the same from within Python and *reports* it.
 
 The report is also how the grader learns that a check ran to its end, and that nothing it was written with had

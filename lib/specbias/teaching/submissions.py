@@ -31,9 +31,9 @@ def find_submissions(folder: Path, known: Iterable[Assignment]) -> tuple[list[Su
     """Submissions below ``folder``, and sentences about the files that cannot be placed.
 
     The student is the first folder below ``folder``, or, for a notebook that lies in it directly, what its
-    name has beside the assignment's: ``ada/multistage.ipynb`` and ``ada_multistage.ipynb`` are both Ada's. The
-    assignment is what the notebook says, or else what its name says. Of several notebooks of one student for
-    one assignment the newest counts.
+    name has beside the assignment's: ``ada/multistage.ipynb`` and ``ada_multistage.ipynb`` are both Ada's.
+    The assignment is what the notebook says, or else what its name says. Of several notebooks of one student
+    for one assignment the newest counts.
 
     Raises
     ------
