@@ -109,7 +109,9 @@ def _difference(found: np.ndarray, expected: np.ndarray, right: np.ndarray) -> s
     place = tuple(int(i) for i in np.argwhere(~right)[0])
     size = abs(expected[place])
     error = abs(found[place] - expected[place])
-    off = f", off by {error / size:.0%}" if size else ", where 0 is expected"
+    off = (
+        ", where 0 is expected" if not size else f", off by {error / size:.0%}" if error < 100 * size else ""
+    )
     if not found.shape:
         return f"not right{off}"
     index = place[0] if len(place) == 1 else place

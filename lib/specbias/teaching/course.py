@@ -57,7 +57,7 @@ class Course:
         from traitlets.config import Config
 
         self.folder = folder.resolve()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "exchange").mkdir(parents=True, exist_ok=True)  # not used, but looked for
         config = Config()
         config.CourseDirectory.root = str(self.folder)
         config.CourseDirectory.course_id = "specbias"
