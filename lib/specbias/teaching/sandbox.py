@@ -66,6 +66,7 @@ def main(settings: Path, connection: str) -> None:
     layers = _isolated(wanted["memory"], wanted["readable"], wanted["writable"])
     _preload()
     kernel = _kernel(connection)
+    kernel.shell.ask_exit = _no_exit
     tell = _teller(report, wanted["word"])
     tell(f"layers {', '.join(layers)}")
     sys.addaudithook(_hook(tell, wanted["readable"], wanted["writable"], _watch(kernel.shell)))
@@ -167,6 +168,11 @@ def _kernel(connection: str):
     kernel = IPKernelApp.instance()
     kernel.initialize(["-f", connection, "--HistoryManager.enabled=False"])
     return kernel
+
+
+def _no_exit() -> None:
+    """What ``exit()`` does here: its own cell fails. The kernel would end in the midst of the next one."""
+    raise RuntimeError("exit() would end the kernel; leave it out")
 
 
 def _teller(report: int, word: str) -> Callable[[str], None]:
