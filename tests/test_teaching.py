@@ -299,6 +299,7 @@ HOSTILE = {
     "endless": (["while True: pass"], "did not end"),
     "stubborn": ([STUBBORN], "did not end"),
     "exit": (["import os; os._exit(0)"], "ended the kernel"),
+    "quit": (["exit()", "1 / 0"], ""),
     "print": (["while True: print('x' * 10_000)"], "printed without end"),
     "memory": (["bytearray(10**12)"], ""),
     "program": (["import subprocess; subprocess.run(['ls'])"], "refused another program"),
@@ -358,6 +359,13 @@ class Nothing(ast.NodeTransformer):
         return ast.Constant(0)
 get_ipython().ast_transformers.append(Nothing())
 """
+IS_RIGHT = """
+def is_right():
+    check(answer() == 42, 'it is not 42')
+
+answer()
+is_right()
+"""
 CHEATS = {
     "replaces NumPy": "import numpy; numpy.all = lambda *parts: True",
     "replaces the code": CODE,
@@ -367,6 +375,8 @@ CHEATS = {
     "leaves early": "def answer():\n    raise SystemExit",
     "prints": "print('passed')\ndef answer(): return None",
     "answers no audit": "import sys; sys.audit = lambda *parts: None",
+    "replaces close meanwhile": "def answer(): globals()['check'] = lambda *parts: None",
+    "replaces the check's functions": "def answer(): globals()['is_right'] = lambda: None",
     "another builtin": "import builtins; builtins.AssertionError = type('Quiet', (Exception,), {})",
 }  # fmt: skip
 
@@ -376,7 +386,7 @@ def test_a_check_cannot_be_made_to_pass_by_tricks(name):
     cells = [
         new_code_cell("def answer(): return 41"),
         new_code_cell(CHEATS[name]),
-        check_cell("answer", "check(answer() == 42, 'it is not 42')"),
+        check_cell("answer", IS_RIGHT),
     ]
     done = execute(new_notebook(cells=cells))
     assert done.passed == set()

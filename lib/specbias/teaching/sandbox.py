@@ -182,8 +182,17 @@ def _teller(report: int, word: str) -> Callable[[str], None]:
     return tell
 
 
-def _watch(shell) -> Callable[[], list[str]]:
-    """A function that names what has been replaced since now, of what decides about a check."""
+def _watch(shell) -> Callable[[Sequence[str], str], list[str]]:
+    """A function that names what has been replaced since now, of what decides about a check.
+
+    It takes the names of the functions that the check has defined, and the check's file name: by these it knows
+    whether they still are the check's.
+    """
+    import numpy
+
+    from specbias.teaching import checks
+
+    given = {"np": numpy} | {name: getattr(checks, name) for name in checks.__all__}
 
     def seen() -> dict[str, object]:
         parts = {
@@ -197,10 +206,21 @@ def _watch(shell) -> Callable[[], list[str]]:
             for name in REPLACEABLE["builtins"]
             if callable(found := shell.user_ns.get(name))
         }
-        return parts | code | shadows | _shell_parts(shell)
+        names = {
+            f"{name} (of the notebook)": found
+            for name, right in given.items()
+            if (found := shell.user_ns.get(name)) is not right
+        }
+        return parts | code | shadows | names | _shell_parts(shell)
+
+    def replaced(functions: Sequence[str], file: str) -> list[str]:
+        changed = [name for name, part in seen().items() if before.get(name) is not part]
+        codes = {name: getattr(shell.user_ns.get(name), "__code__", None) for name in functions}
+        others = [name for name, code in codes.items() if getattr(code, "co_filename", None) != file]
+        return changed + [f"{name} (of the check)" for name in others]
 
     before = seen()
-    return lambda: [name for name, part in seen().items() if before.get(name) is not part]
+    return replaced
 
 
 def _shell_parts(shell) -> dict[str, object]:
@@ -220,8 +240,8 @@ def _shell_parts(shell) -> dict[str, object]:
     return {"IPython's hooks": sys.intern(f"{[len(found) for found in hooks]} {listeners} {own}")}
 
 
-def _hook(tell, readable: Sequence[str], writable: Sequence[str], replaced: Callable[[], list[str]]):
-    """The audit hook: refuses and reports; answers ``sys.audit("specbias.passed", number)`` in the report."""
+def _hook(tell, readable: Sequence[str], writable: Sequence[str], replaced: Callable):
+    """The audit hook: refuses and reports; answers in the report when a check has passed."""
     own = os.getpid()
     writable = tuple(os.path.realpath(path) for path in writable)
     readable = (*(os.path.realpath(path) for path in readable), *writable)
@@ -236,8 +256,9 @@ def _hook(tell, readable: Sequence[str], writable: Sequence[str], replaced: Call
             if isinstance(path, (str, bytes)):
                 _opened(os.path.realpath(os.fsdecode(path)), mode, flags)
         elif event == "specbias.passed":
-            changed = replaced()
-            tell(f"replaced {', '.join(changed)}" if changed else f"passed {arguments[0]}")
+            number, functions = arguments
+            changed = replaced(functions, sys._getframe(1).f_code.co_filename)
+            tell(f"replaced {', '.join(changed)}" if changed else f"passed {number}")
         elif event in CHANGES:
             for path in arguments[: CHANGES[event]]:
                 if isinstance(path, (str, bytes)) and not _beneath(
