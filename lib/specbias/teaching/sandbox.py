@@ -44,6 +44,7 @@ REPLACEABLE = {
         "generator",
         "_numbers",
         "_plain",
+        "_known",
         "_equal",
         "_difference",
     ],
