@@ -188,15 +188,20 @@ class Spy:
     """Gives itself out for what it is compared with."""
 
     def __array__(self, *more, **named):
-        return sys._getframe(1).f_back.f_locals["expected"]
+        frame = sys._getframe(1)
+        while "expected" not in frame.f_locals:
+            frame = frame.f_back
+        return frame.f_locals["expected"]
 
     def __float__(self):
         return 2.0
 
 
-@pytest.mark.parametrize(
-    "value", [Spy(), [Spy()], np.array([Spy()]), (1.0, [Spy()]), type("Own", (np.ndarray,), {})(1)]
-)
+SPIES = np.empty(1, object)
+SPIES[0] = Spy()
+
+
+@pytest.mark.parametrize("value", [Spy(), [Spy()], SPIES, (1.0, [Spy()]), type("Own", (np.ndarray,), {})(1)])
 def test_an_object_cannot_look_for_the_right_answer(value):
     with pytest.raises(AssertionError, match="numbers are expected"):
         close(value, np.array([2.0]), name="the answer")
@@ -432,6 +437,30 @@ def test_where_linux_has_it_not_even_c_code_reads_another_file(tmp_path):
     if "own files only" not in done.layers:
         pytest.skip("this machine has no Landlock")
     assert done.notebook.cells[0].outputs[0].text.strip() == "-1"
+
+
+OUTLIVE = """
+import ctypes, sys
+libc = ctypes.CDLL(None)
+command = (ctypes.c_char_p * 4)(sys.executable.encode(), b"-c", b"import time; time.sleep(59.25)", None)
+for _ in range(COUNT):
+    if libc.fork() == 0:
+        libc.setsid()
+        libc.execve(command[0], command, (ctypes.c_char_p * 1)(None))
+        libc._exit(1)
+__import__("time").sleep(2)
+"""
+
+
+@pytest.mark.parametrize(("count", "reported"), [(2, ""), (20, "more than 8 processes")])
+def test_no_process_outlives_the_kernel(count, reported):
+    cells = [new_code_cell("kept = 3"), new_code_cell(OUTLIVE.replace("COUNT", str(count)))]
+    done = execute(new_notebook(cells=[*cells, check_cell("later", "check(kept == 3, 'lost')")]))
+    if "own processes" not in done.layers:
+        pytest.skip("this machine has no process namespaces")
+    assert done.passed == {"later"}
+    assert reported in " ".join(done.reports)
+    assert not any("59.25" in " ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"]))
 
 
 def test_lost_kernels_are_replaced_only_so_often():

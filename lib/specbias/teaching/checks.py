@@ -101,8 +101,8 @@ def _numbers(value, expected: np.ndarray, name: str) -> np.ndarray:
 def _plain(value) -> np.ndarray:
     """A copy as a plain array, of a tensor that is being differentiated too.
 
-    TypeError for other types: an object of the student's own could look for the right answer, or give itself out
-    for it, while it is converted.
+    TypeError for other types: an object of the student's own could look for the right answer, or give itself
+    out for it, while it is converted.
     """
     for module, kind in (("torch", "Tensor"), ("torch.nn", "Parameter")):
         if module in sys.modules and type(value) is getattr(sys.modules[module], kind):

@@ -5,6 +5,7 @@ starts. What holds is put up in layers, the operating system's and Python's, as 
 
 - limits on memory, on the size of files and on open files (``setrlimit``);
 - no network: a network namespace of its own (Linux);
+- own processes: a process namespace of its own (Linux), so that none outlives the kernel, whatever it does;
 - no files but Python's, the library's and its own folder's, which alone is written (Landlock, Linux 5.13);
 - an audit hook (PEP 578), on every system, which refuses the same from within Python and *reports* it.
 
@@ -83,8 +84,7 @@ def _isolated(memory: int, readable: Sequence[str], writable: Sequence[str]) -> 
         layers.append("limits")
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
-        if _no_network(libc):
-            layers.append("no network")
+        layers += _namespaces(libc)
         if _no_other_files(libc, readable, writable):
             layers.append("own files only")
     return [*layers, "audit hook"]
@@ -109,10 +109,22 @@ def _limited(memory: int) -> bool:
     return False
 
 
-def _no_network(libc) -> bool:
-    """Into an empty network namespace, as an ordinary user by a user namespace; before any thread starts."""
-    new_user, new_network = 0x10000000, 0x40000000
-    return libc.unshare(new_network) == 0 or libc.unshare(new_user | new_network) == 0
+def _namespaces(libc) -> list[str]:
+    """Into namespaces of its own, as an ordinary user by a user namespace; before any thread starts.
+
+    A process namespace holds only what is started from now on. So the kernel is a child from here on, the
+    first in it, and with it all others end; this process waits for it, and takes it along when killed.
+    """
+    new_user, new_network, new_processes = 0x10000000, 0x40000000, 0x20000000
+    for user in (0, new_user):
+        if libc.unshare(user | new_network | new_processes) == 0:
+            if child := os.fork():
+                os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
+            libc.prctl(1, 9)  # PR_SET_PDEATHSIG: killed with the process that waits
+            return ["no network", "own processes"]
+        if libc.unshare(user | new_network) == 0:
+            return ["no network"]
+    return []
 
 
 class _Ruleset(ctypes.Structure):
@@ -186,8 +198,8 @@ def _teller(report: int, word: str) -> Callable[[str], None]:
 def _watch(shell) -> Callable[[Sequence[str], str], list[str]]:
     """A function that names what has been replaced since now, of what decides about a check.
 
-    It takes the names of the functions that the check has defined, and the check's file name: by these it knows
-    whether they still are the check's.
+    It takes the names of the functions that the check has defined, and the check's file name: by these it
+    knows whether they still are the check's.
     """
     import numpy
 
@@ -269,7 +281,7 @@ def _hook(tell, readable: Sequence[str], writable: Sequence[str], replaced: Call
         elif event in NETWORK:
             refuse("the network")
         elif event.startswith(PROGRAMS):
-            refuse(f"another program: {arguments[0]}")
+            refuse(f"another program: {arguments[0] if arguments else event}")
         elif event in ("os.kill", "os.killpg") and arguments[0] != own:
             refuse("to stop other processes")
 
