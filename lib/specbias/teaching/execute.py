@@ -20,6 +20,8 @@ from specbias.teaching.kernel import USUAL, Kernel, Limits, Stopped
 
 BEFORE_A_CHECK = "import numpy as np\nfrom specbias.teaching import check, close, generator"
 
+MEMORY = ("MemoryError", "_ArrayMemoryError")
+
 
 @dataclass
 class Execution:
@@ -96,13 +98,17 @@ class _Runner:
                 number = secrets.token_hex(8)
                 passed = f'__import__("sys").audit("specbias.passed", "{number}", {_functions(cell.source)})'
                 outputs = self._kernel_run(f"{cell.source}\n{passed}")
-                return self._judged(cell, outputs, number)
-            outputs = self._kernel_run(cell.source)
+                outputs = self._judged(cell, outputs, number)
+            else:
+                outputs = self._kernel_run(cell.source)
         except Stopped as why:
             self.close()
             self.done.reports.append(f"{_name(cell)}: {why}")
             return [_error("Stopped", f"{why}; the part gets no points")]
-        if not any(output.output_type == "error" for output in outputs):
+        if any(output.get("ename") in MEMORY for output in outputs):  # whatever holds it, others need it
+            self.close()
+            self.done.reports.append(f"{_name(cell)}: it needs more memory than there is")
+        elif not checks and not any(output.output_type == "error" for output in outputs):
             self.history.append(cell.source)
         return outputs
 
