@@ -412,6 +412,7 @@ CHEATS = {
     "leaves early": "def answer():\n    raise SystemExit",
     "prints": "print('passed')\ndef answer(): return None",
     "answers no audit": "import sys; sys.audit = lambda *parts: None",
+    "replaces the library's": "import specbias.spectra\nspecbias.spectra.largest_modes = lambda *parts: None",
     "replaces close meanwhile": "def answer(): globals()['check'] = lambda *parts: None",
     "replaces the check's functions": "def answer(): globals()['is_right'] = lambda: None",
     "another builtin": "import builtins; builtins.AssertionError = type('Quiet', (Exception,), {})",
