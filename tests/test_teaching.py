@@ -431,6 +431,13 @@ def test_a_check_cannot_be_made_to_pass_by_tricks(name):
     assert any(output.output_type == "error" for output in done.notebook.cells[2].outputs)
 
 
+def test_a_look_inside_is_reported_and_costs_nothing():
+    cells = [new_code_cell("import sys\nframe = sys._getframe(0)"), check_cell("later", "check(True, '')")]
+    done = execute(new_notebook(cells=cells))
+    assert done.passed == {"later"}
+    assert "have a look at it, it has _getframe" in " ".join(done.reports)
+
+
 def test_where_linux_has_it_not_even_c_code_reads_another_file(tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text("hidden")

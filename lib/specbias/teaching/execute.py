@@ -7,6 +7,7 @@ had run are run again, and the rest is executed.
 from __future__ import annotations
 
 import ast
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -20,6 +21,10 @@ from specbias.teaching.kernel import USUAL, Kernel, Limits, Stopped
 
 BEFORE_A_CHECK = "import numpy as np\nfrom specbias.teaching import check, close, generator"
 
+LOOKS_INSIDE = re.compile(
+    r"\b(__builtins__|__closure__|__code__|_getframe|addaudithook|ctypes|currentframe|f_back|f_globals|f_locals"
+    r"|get_objects|get_referrers|linecache|SPECBIAS_\w+|HIDDEN TESTS)\b"
+)
 MEMORY = ("MemoryError", "_ArrayMemoryError")
 
 
@@ -91,6 +96,8 @@ class _Runner:
     def run(self, cell) -> list:
         """The outputs of a cell."""
         checks = is_check(cell)
+        if not checks and (words := dict.fromkeys(LOOKS_INSIDE.findall(cell.source))):
+            self.done.reports.append(f"{_name(cell)}: have a look at it, it has {', '.join(words)}")
         try:
             self._ready()
             if checks:
