@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 
+import specbias
 from specbias._files import whole_file
 from specbias.teaching.course import Course, Points
 from specbias.teaching.execute import Execution, execute, is_check
@@ -133,14 +134,11 @@ def _executed(submission: Submission, folder: Path, limits: Limits, seed: int) -
 
 
 def _key(submission: Submission, limits: Limits, seed: int) -> str:
-    """Changes when anything does that decides about the result."""
-    parts = (
-        submission.path.read_bytes(),
-        submission.assignment.path.read_bytes(),
-        repr(limits).encode(),
-        str(seed).encode(),
-    )
-    return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    """Changes when anything does that decides about the result: both notebooks, the library, limits, seed."""
+    library = sorted(Path(specbias.__file__).parent.rglob("*.py"))
+    parts = [path.read_bytes() for path in (submission.path, submission.assignment.path, *library)]
+    parts.append(repr((replace(limits, threads=1), seed)).encode())
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def _kept(path: Path, key: str) -> Execution | None:
