@@ -6,15 +6,18 @@ import csv
 import io
 import os
 import socket
+import sys
 import time
 import zipfile
 from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas
 import psutil
 import pytest
 import torch
+import xarray
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -181,6 +184,39 @@ def test_an_object_that_is_equal_to_everything_is_not_a_number():
         close(Equal(), 2.0, name="the answer")
 
 
+class Spy:
+    """Gives itself out for what it is compared with."""
+
+    def __array__(self, *more, **named):
+        frame = sys._getframe(1)
+        while "expected" not in frame.f_locals:
+            frame = frame.f_back
+        return frame.f_locals["expected"]
+
+    def __float__(self):
+        return 2.0
+
+
+SPIES = np.empty(1, object)
+SPIES[0] = Spy()
+
+
+@pytest.mark.parametrize("value", [Spy(), [Spy()], SPIES, (1.0, [Spy()]), type("Own", (np.ndarray,), {})(1)])
+def test_an_object_cannot_look_for_the_right_answer(value):
+    with pytest.raises(AssertionError, match="numbers are expected"):
+        close(value, np.array([2.0]), name="the answer")
+
+
+def test_tables_and_conditions_of_other_types_are_taken():
+    close(pandas.Series([1.0, 2.0]), [1, 2], name="the answer")
+    close(xarray.DataArray([[1.0]]), [[1]], name="the answer")
+    check("text", "")
+    check({1}, "")
+    for condition in ("", None, {}):
+        with pytest.raises(AssertionError, match="nothing came"):
+            check(condition, "nothing came")
+
+
 def test_the_checks_numbers_follow_the_graders_seed(monkeypatch):
     monkeypatch.setenv(SEED, "5")
     assert generator().integers(10**9) == np.random.default_rng(5).integers(10**9)
@@ -299,6 +335,7 @@ HOSTILE = {
     "endless": (["while True: pass"], "did not end"),
     "stubborn": ([STUBBORN], "did not end"),
     "exit": (["import os; os._exit(0)"], "ended the kernel"),
+    "quit": (["exit()", "1 / 0"], ""),
     "print": (["while True: print('x' * 10_000)"], "printed without end"),
     "memory": (["bytearray(10**12)"], ""),
     "program": (["import subprocess; subprocess.run(['ls'])"], "refused another program"),
@@ -358,6 +395,13 @@ class Nothing(ast.NodeTransformer):
         return ast.Constant(0)
 get_ipython().ast_transformers.append(Nothing())
 """
+IS_RIGHT = """
+def is_right():
+    check(answer() == 42, 'it is not 42')
+
+answer()
+is_right()
+"""
 CHEATS = {
     "replaces NumPy": "import numpy; numpy.all = lambda *parts: True",
     "replaces the code": CODE,
@@ -367,6 +411,8 @@ CHEATS = {
     "leaves early": "def answer():\n    raise SystemExit",
     "prints": "print('passed')\ndef answer(): return None",
     "answers no audit": "import sys; sys.audit = lambda *parts: None",
+    "replaces close meanwhile": "def answer(): globals()['check'] = lambda *parts: None",
+    "replaces the check's functions": "def answer(): globals()['is_right'] = lambda: None",
     "another builtin": "import builtins; builtins.AssertionError = type('Quiet', (Exception,), {})",
 }  # fmt: skip
 
@@ -376,7 +422,7 @@ def test_a_check_cannot_be_made_to_pass_by_tricks(name):
     cells = [
         new_code_cell("def answer(): return 41"),
         new_code_cell(CHEATS[name]),
-        check_cell("answer", "check(answer() == 42, 'it is not 42')"),
+        check_cell("answer", IS_RIGHT),
     ]
     done = execute(new_notebook(cells=cells))
     assert done.passed == set()
@@ -391,6 +437,30 @@ def test_where_linux_has_it_not_even_c_code_reads_another_file(tmp_path):
     if "own files only" not in done.layers:
         pytest.skip("this machine has no Landlock")
     assert done.notebook.cells[0].outputs[0].text.strip() == "-1"
+
+
+OUTLIVE = """
+import ctypes, sys
+libc = ctypes.CDLL(None)
+command = (ctypes.c_char_p * 4)(sys.executable.encode(), b"-c", b"import time; time.sleep(59.25)", None)
+for _ in range(COUNT):
+    if libc.fork() == 0:
+        libc.setsid()
+        libc.execve(command[0], command, (ctypes.c_char_p * 1)(None))
+        libc._exit(1)
+__import__("time").sleep(2)
+"""
+
+
+@pytest.mark.parametrize(("count", "reported"), [(2, ""), (20, "more than 8 processes")])
+def test_no_process_outlives_the_kernel(count, reported):
+    cells = [new_code_cell("kept = 3"), new_code_cell(OUTLIVE.replace("COUNT", str(count)))]
+    done = execute(new_notebook(cells=[*cells, check_cell("later", "check(kept == 3, 'lost')")]))
+    if "own processes" not in done.layers:
+        pytest.skip("this machine has no process namespaces")
+    assert done.passed == {"later"}
+    assert reported in " ".join(done.reports)
+    assert not any("59.25" in " ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"]))
 
 
 def test_lost_kernels_are_replaced_only_so_often():

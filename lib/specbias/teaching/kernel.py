@@ -37,6 +37,7 @@ class Limits:
     memory: int = 3 << 30  # bytes
     output: int = 1 << 20  # bytes that a cell may print
     restarts: int = 4
+    processes: int = 8  # beside the kernel; where processes cannot be refused
     threads: int = 2
 
 
@@ -124,7 +125,7 @@ class Kernel:
                 raise Stopped("it ended the kernel, by exit() or by a crash")
             if time.monotonic() > watched + 0.3:
                 watched = time.monotonic()
-                self._check_memory()
+                self._check_processes()
             if message is None or message["parent_header"].get("msg_id") != asked:
                 continue
             kind = message["msg_type"]
@@ -167,13 +168,16 @@ class Kernel:
                 continue
         return found
 
-    def _check_memory(self) -> None:
-        """Stopped if the kernel and its children hold too much, also on a system without such limits."""
+    def _check_processes(self) -> None:
+        """Stopped if there are too many processes or they hold too much, also without the system's limits."""
         try:
             kernel = psutil.Process(self.manager.provisioner.pid)
-            held = sum(process.memory_info().rss for process in (kernel, *kernel.children(recursive=True)))
+            processes = [kernel, *kernel.children(recursive=True)]
+            held = sum(process.memory_info().rss for process in processes)
         except psutil.Error:
             return
+        if len(processes) > self.limits.processes + 2:  # the kernel, and the one that waits for it
+            raise Stopped(f"it started more than {self.limits.processes} processes")
         if held > self.limits.memory:
             raise Stopped(f"it took more than {self.limits.memory / 2**30:.3g} GiB of memory")
 
