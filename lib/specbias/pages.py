@@ -9,7 +9,9 @@
 ``<!-- status -->``
     how long each chapter took, where, and with which versions;
 ``<!-- recordings -->``
-    every recorded run, how it was made, and its file.
+    every recorded run, how it was made, and its file;
+``<!-- citation -->``
+    how to cite the book, from CITATION.cff.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
+import yaml
+
 from specbias.claims import CHAPTERS, SYMBOLS, VERDICTS, Claim, collect, scoreboard_table
-from specbias.provenance import commit, duration, processor, provenance, version
+from specbias.provenance import book_root, commit, duration, processor, provenance, version
 from specbias.recorded import load_recording, recorded_runs, results_folder
 
 __all__ = ["fill_pages"]
@@ -44,6 +48,7 @@ def fill_pages(book: Path, runs: Sequence, claims: Sequence[Claim]) -> None:
         "story": story,
         "status": lambda: status_table(runs, recorded_runs()),
         "recordings": lambda: recordings_table(recorded_runs()),
+        "citation": citation,
     }
     for page in sorted(book.glob("*.md")):
         text = page.read_text("utf-8")
@@ -135,3 +140,30 @@ def recordings_table(recorded: dict[str, dict]) -> str:
     head = "".join(f'<th scope="col">{title}</th>' for title in ("Run", "Made", "Took", "Device", "Commit"))
     body = "\n".join(rows)
     return f'<table class="table"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
+
+
+def citation() -> str:
+    """The book's own entry in a list of references, in words and for BibTeX; nothing without CITATION.cff."""
+    root = book_root()
+    path = None if root is None else root / "CITATION.cff"
+    if path is None or not path.is_file():
+        return ""
+    about = yaml.safe_load(path.read_text("utf-8"))
+    authors = [_author(author) for author in about["authors"]]
+    at = commit()
+    version_of_it = f"Version {about['version']}" + (f", commit {at}" if at != "unknown" else "")
+    year, address = str(about.get("date-released", ""))[:4], about.get("repository-code", "")
+    words = ". ".join(
+        filter(None, [" and ".join(authors), f"*{about['title']}*", version_of_it, year, address])
+    )
+    fields = {
+        "author": " and ".join(f"{{{author}}}" for author in authors),  # braces: not to be split into names
+        "title": about["title"], "year": year, "note": version_of_it, "url": address,
+    }  # fmt: skip
+    entry = ",\n".join(f"  {key} = {{{value}}}" for key, value in fields.items() if value)
+    return f"{words}.\n\n```bibtex\n@misc{{specbias,\n{entry}\n}}\n```"
+
+
+def _author(author: dict) -> str:
+    """A person or a group, as CITATION.cff has them."""
+    return author.get("name") or f"{author['given-names']} {author['family-names']}"
