@@ -272,7 +272,7 @@ def mathjax_folder() -> Path:
 def setup(app) -> dict:
     """Sphinx calls this: MathJax goes into the site, and single pages keep every extension's HTML."""
     app.connect("config-inited", _mend_extensions, priority=999)
-    app.connect("html-page-context", _mend_roles)
+    app.connect("html-page-context", _mend_pages)
     app.connect("html-page-context", add_downloads)
     app.connect("build-finished", _copy_mathjax)
     app.connect("build-finished", _empty_icon_script)
@@ -290,10 +290,15 @@ def _mend_extensions(app, config) -> None:
     app.registry.css_files = [sheet for sheet in app.registry.css_files if "thebe" not in sheet[0]]
 
 
-def _mend_roles(app, page, template, context, doctree) -> None:
-    """The references are a list whose entries have a role that is none of a list's, and deprecated."""
+def _mend_pages(app, page, template, context, doctree) -> None:
+    """Mend what two extensions write into pages.
+
+    The references are a list whose entries have a role that is none of a list's, and deprecated. All
+    exercises of a page have the same id, and all solutions.
+    """
     if "body" in context:
-        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        context["body"] = re.sub(r' id="(exercise|solution)-content"', "", body)
 
 
 def _copy_mathjax(app, error) -> None:
