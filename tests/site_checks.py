@@ -48,6 +48,12 @@ FAULTS_IN_PAGE = """() => {
 
 WIDER_THAN_SCREEN = """() => {
   const width = document.documentElement.clientWidth;
+  const right = element => element.getBoundingClientRect().right;
+  const cut = [...document.querySelectorAll("main span.math")].filter(formula => {
+    const set = formula.querySelector("mjx-math");
+    return set && right(set) > right(formula) + 1.5;
+  });
+  if (cut.length) return cut.map(formula => "formula cut off on a phone: " + formula.innerText.slice(0, 60));
   if (document.documentElement.scrollWidth <= width) return [];
   const beyond = element => element.getBoundingClientRect().right > width + 1;
   const wide = [...document.querySelectorAll("main *")].filter(beyond);

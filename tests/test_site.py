@@ -123,6 +123,7 @@ def test_a_planted_link_is_found(tmp_path, fault):
 
 
 NO_MATHJAX = "MathJax = {startup: {promise: Promise.resolve()}}"
+NARROW, WIDE = "display: inline-block; width: 9px; overflow: hidden", "display: inline-block; width: 90px"
 PLANTED = {
     "asks another host": '<img alt="a" src="https://example.org/a.png">',
     "404": '<img alt="b" src="missing.png">',
@@ -134,6 +135,8 @@ PLANTED = {
     "figure without aria-label": '<figure class="specbias-figure"><svg width="9" height="9"></svg></figure>',
     "maths not rendered": f'<span class="math">x</span><script>{NO_MATHJAX}</script>',
     "wider than a phone": '<div style="width: 500px">wide</div>',
+    "formula cut off": f'<span class="math" style="{NARROW}"><mjx-container><mjx-math style="{WIDE}">x'
+    f"</mjx-math></mjx-container></span><script>{NO_MATHJAX}</script>",
     "MB; allowed are 3": '<script src="big.js"></script>',
 }
 

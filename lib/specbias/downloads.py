@@ -60,11 +60,11 @@ def chapter_line(notebook: str, source: str, cite: str) -> str:
     Examples
     --------
     >>> chapter_line("a.ipynb", "a.md", "")  # doctest: +ELLIPSIS
-    '<p class="specbias-downloads">This chapter as <a href="a.ipynb" download>executed notebook</a> ...
+    '<p class="specbias-downloads">This page as <a href="a.ipynb" download>executed notebook</a> ...
     """
     cited = f' · <a href="{escape(cite)}">how to cite</a>' if cite else ""
     return (
-        f'<p class="specbias-downloads">This chapter as <a href="{escape(notebook)}" download>executed '
+        f'<p class="specbias-downloads">This page as <a href="{escape(notebook)}" download>executed '
         f'notebook</a> (.ipynb) · as <a href="{escape(source)}" download>source</a> (.md){cited}</p>'
     )
 

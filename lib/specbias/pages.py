@@ -80,10 +80,10 @@ def story() -> str:
     from specbias.plots.story import two_halves
 
     folder = results_folder()
-    paths = [] if folder is None else [folder / f"{name}.nc" for name in STORY]
-    if not paths or not all(path.is_file() for path in paths):
+    files = [f"{name}.nc" for name in STORY]
+    if folder is None or not all((folder / file).is_file() for file in files):
         return ""
-    waves, line, flow = (load_recording(path) for path in paths)
+    waves, line, flow = (load_recording(folder / file).assign_attrs(file=file) for file in files)
     shown = show(
         two_halves(waves, line, flow), provenance=provenance(waves, line, flow),
         alt="Left, of two waves in one target the slow one is learned long before the fast one. "
@@ -139,7 +139,10 @@ def recordings_table(recorded: dict[str, dict]) -> str:
         )
     head = "".join(f'<th scope="col">{title}</th>' for title in ("Run", "Made", "Took", "Device", "Commit"))
     body = "\n".join(rows)
-    return f'<table class="table"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
+    return (
+        f'<table class="table specbias-recordings"><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody></table>"
+    )
 
 
 def citation() -> str:
@@ -153,9 +156,8 @@ def citation() -> str:
     at = commit()
     version_of_it = f"Version {about['version']}" + (f", commit {at}" if at != "unknown" else "")
     year, address = str(about.get("date-released", ""))[:4], about.get("repository-code", "")
-    words = ". ".join(
-        filter(None, [" and ".join(authors), f"*{about['title']}*", version_of_it, year, address])
-    )
+    link = f"<{address}>" if address else ""
+    words = ". ".join(filter(None, [" and ".join(authors), f"*{about['title']}*", version_of_it, year, link]))
     fields = {
         "author": " and ".join(f"{{{author}}}" for author in authors),  # braces: not to be split into names
         "title": about["title"], "year": year, "note": version_of_it, "url": address,
