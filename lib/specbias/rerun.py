@@ -200,10 +200,11 @@ def _all_runs(root: Path, chosen: list[tuple[Chapter, dict]], recorded: bool | N
     """Every chapter, executed if anything has changed."""
     from specbias.site import execute_if_changed
 
+    environment = switches(recorded) | {"SPECBIAS_LIVE": str(root / "_build" / "executed")}
     runs = []
     for each, values in chosen:
         _announce(root, each, values)
-        runs.append(execute_if_changed(root, each, values, switches(recorded), force=force))
+        runs.append(execute_if_changed(root, each, values, environment, force=force))
     return runs
 
 
