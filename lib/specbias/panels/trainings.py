@@ -63,16 +63,18 @@ class Training:
     rates: Mapping[str, float | None] = field(default_factory=dict)
 
 
-def reported_epochs(epochs: int, points: int, parameters: int) -> range:
-    """Epochs at which a training reports: often enough to draw, and to be stopped.
+def reported_epochs(epochs: int, points: int, parameters: int) -> list[int]:
+    """Epochs at which a training reports, first and last among them: often enough to be stopped.
 
     Examples
     --------
-    >>> reported_epochs(6000, points=200, parameters=1000), reported_epochs(20, 500, 10**6)
-    (range(0, 6001, 100), range(0, 21))
+    >>> reported_epochs(7, points=500, parameters=10**6)
+    [0, 1, 2, 3, 4, 5, 6, 7]
+    >>> reported_epochs(1501, points=200, parameters=100)[-2:]
+    [1500, 1501]
     """
     each = min(epochs // FRAMES, int(OPERATIONS / (6 * points * parameters)))
-    return range(0, epochs + 1, max(1, each))
+    return [*range(0, epochs, max(1, each)), epochs]
 
 
 def two_waves(
@@ -301,7 +303,8 @@ TRAININGS = {
         Parameter("stages", "int", 3, "at most [1..6]"),
         Parameter("initialization", "str", "scale-factor", "of later stages [scale-factor | plain]"),
         Parameter(
-            "optimizer", "str", "self-scaled-bfgs", "of each stage [self-scaled-bfgs | l-bfgs | adam | adam+l-bfgs]"
+            "optimizer", "str", "self-scaled-bfgs",
+            "of each stage [self-scaled-bfgs | l-bfgs | adam | adam+l-bfgs]",
         ),
         Parameter("iterations", "int", 400, "of each stage [1..20000]"),
         _SEED,
