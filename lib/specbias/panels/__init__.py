@@ -166,12 +166,13 @@ class Panel:
         self._latest = self._problem = None
         self.train.disabled, self.stop.disabled, self.progress.value = True, False, 0.0
         self._stopping.clear()
-        self._say("starting")
+        self._say("starting; what has to be compiled takes some seconds the first time")
         self._loop = asyncio.get_running_loop()  # the kernel's
         threading.Thread(target=self._work, args=(values,), daemon=True).start()
 
     def _end(self, _button) -> None:
         self._stopping.set()
+        self.stop.disabled = True
 
     def _work(self, values: dict) -> None:
         """In the thread: train, and tell the main one how it ended."""
