@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from specbias.ensembles import OPTIMIZERS as TINY_OPTIMIZERS
-from specbias.ensembles import count_parameters, initial_parameters, predict, train
+from specbias.ensembles import Trained, count_parameters, initial_parameters, predict, train
 from specbias.experiments.landscape_trainings import teeth as share_of_teeth
 from specbias.experiments.order import half_oscillation_errors
 from specbias.landscape import hand_built_network
@@ -140,26 +140,18 @@ def order_of_fitting(
 
 
 def many_networks(
-    report: Report,
-    *,
-    networks: int,
-    width: int,
-    depth: int,
-    teeth: int,
-    optimizer: str,
-    learning_rate: float,
-    steps: int,
-    seed: int,
-):
-    """Chapter 3: many tiny networks on the hand-built function, trained on in slices; returns a Trained."""
+    report: Report, *, networks: int, width: int, depth: int, teeth: int, optimizer: str,
+    learning_rate: float, steps: int, seed: int,
+) -> Trained:  # fmt: skip
+    """Chapter 3: many tiny networks on the hand-built function, trained some steps at a time."""
     built = hand_built_network(teeth=teeth)
     shape = {"depth": depth, "width": width}
     work = 6 * networks * built.x.size * count_parameters(**shape)
-    slice_ = max(1, min(steps // FRAMES, int(4 * OPERATIONS / work)))
+    most = max(1, min(steps // FRAMES, int(4 * OPERATIONS / work)))  # on all cores, vectorised
     rows, trained = initial_parameters(networks, **shape, seed=seed), None
-    for done in range(0, steps, slice_):
+    for done in range(0, steps, most):
         trained = train(
-            rows, built.x, built.y, **shape, steps=min(slice_, steps - done), optimizer=optimizer,
+            rows, built.x, built.y, **shape, steps=min(most, steps - done), optimizer=optimizer,
             lr=learning_rate, continues=trained, device="cpu", progress=False,
         )  # fmt: skip
         rows = trained.parameters
@@ -204,18 +196,21 @@ def flow_in_stages(
         initialization="spectrum", features=features or "auto", stages=stages, hidden=(width,) * 3,
         max_iter=iterations, random_state=seed, device="cpu",
     )  # fmt: skip
-    _in_stages(report, model, points, field.ravel(), partial(figures.flow_in_stages, field.shape))
-    between = model.predict(points + np.pi / resolution) - resample(field, 2 * resolution)[1::2, 1::2].ravel()
-    words = f"{_sizes(model)} on the grid, {rms(between):.0e} between its points; {model.stopped_}"
-    left = model.staged_residues(points, field.ravel())
-    report(1.0, words, partial(figures.flow_in_stages, field.shape, left))
-    return model
+
+    def between() -> str:
+        error = model.predict(points + np.pi / resolution) - target
+        return f" on the grid, {rms(error):.0e} between its points"
+
+    target = resample(field, 2 * resolution)[1::2, 1::2].ravel()
+    draw = partial(figures.flow_in_stages, field.shape)
+    return _in_stages(report, model, points, field.ravel(), draw, between)
 
 
 def _in_stages(
-    report: Report, model: MultistageRegressor, x: np.ndarray, y: np.ndarray, draw: Callable
-) -> MultistageRegressor:
-    """Fit, drawing what is left whenever a stage has ended."""
+    report: Report, model: MultistageRegressor, x: np.ndarray, y: np.ndarray, draw: Callable,
+    judge: Callable[[], str] = str,
+) -> MultistageRegressor:  # fmt: skip
+    """Fit, drawing what is left whenever a stage has ended; what ``judge`` says stands in the last line."""
     left = [y]
 
     def watch(_, iteration: int) -> None:
@@ -228,12 +223,10 @@ def _in_stages(
         report(done, f"stage {made + 1}, iteration {iteration}{before}", partial(draw, left))
 
     model.fit(x, y, callback=watch)
-    report(1.0, f"{_sizes(model)}; {model.stopped_}", partial(draw, model.staged_residues(x, y)))
+    sizes = ", ".join(f"{size:.0e}" for size in model.residual_rms_[1:])
+    words = f"left (rms) by the stages: {sizes}{judge()}; {model.stopped_}"
+    report(1.0, words, partial(draw, model.staged_residues(x, y)))
     return model
-
-
-def _sizes(model: MultistageRegressor) -> str:
-    return "left (rms) by the stages: " + ", ".join(f"{size:.0e}" for size in model.residual_rms_[1:])
 
 
 def _training(run: Callable, shows: str, without: str, *knobs: Parameter, **more) -> Training:

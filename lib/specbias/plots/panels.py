@@ -169,7 +169,8 @@ def flow_in_stages(shape: tuple[int, int], left: Sequence[np.ndarray]) -> Figure
     ):
         what = f"left by stage {number}" if number else "flow"
         scale = float(np.abs(values).max()) or 1.0
-        above.imshow(values.reshape(shape).T / scale, cmap=_FIELD, vmin=-1, vmax=1, origin="lower")
+        look = {"cmap": _FIELD, "vmin": -1, "vmax": 1, "origin": "lower", "interpolation": "none"}
+        above.imshow(values.reshape(shape).T / scale, **look)
         above.set_title(f"{what}:\n{scale:.0e}", fontsize="small")
         k, energy = power_spectrum_radial(values.reshape(shape), bins)
         ax.plot(k[1:], positive(energy[1:]), label=what, **(series_look(number) | {"marker": ""}))
