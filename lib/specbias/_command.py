@@ -12,7 +12,8 @@ import click
 
 from specbias._files import CannotWrite
 from specbias.chapters import Chapter, ChapterFailed, file_values, preset_values
-from specbias.provenance import book_root, portable_instructions
+from specbias.expected import expected_seconds
+from specbias.provenance import book_root, duration, portable_instructions
 
 
 def root_folder() -> Path:
@@ -57,6 +58,18 @@ def as_text(value) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def announce(root: Path, chapter: Chapter, values: dict) -> None:
+    """Say what is about to be run, and how long it took before or on the machine of the recordings."""
+    from specbias.site import last_duration
+
+    changed = ", ".join(f"{name}={as_text(value)}" for name, value in chapter.changed(values).items())
+    before = last_duration(root, chapter, values)
+    took = f"; the last run took {duration(before)}" if before else ""
+    if not before and not changed and (here := expected_seconds(chapter.name, {})):
+        took = f"; about {duration(here['defaults'])} here"
+    click.echo(f"{chapter.name}: {changed or 'default parameters'}{took}", err=True)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from specbias._command import (
+    announce,
     as_text,
     chosen_values,
     clean_ending,
@@ -23,6 +24,7 @@ from specbias.chapters import Chapter, chapters, execute, find_chapter, preset_v
 from specbias.expected import expected_seconds
 from specbias.provenance import duration
 from specbias.recorded import recorded_runs
+from specbias.slides.command import slides
 from specbias.sweep.command import sweep
 from specbias.teaching.command import assignments, grade
 
@@ -109,7 +111,7 @@ def run(chapter, assignments, files, preset, output, device, html, record, recor
         notebook = output / f"{found.name}.ipynb"
         with sole_writer(notebook):
             pass  # or it is said now and not after the announcement
-    _announce(root, found, values)
+    announce(root, found, values)
     changed = [f"-p {name}={as_text(value)}" for name, value in found.changed(values).items()]
     environment = switches(recorded, record)
     environment["SPECBIAS_COMMAND"] = " ".join(
@@ -128,6 +130,7 @@ def run(chapter, assignments, files, preset, output, device, html, record, recor
 
 
 main.add_command(sweep)
+main.add_command(slides)
 main.add_command(assignments)
 main.add_command(grade)
 
@@ -203,7 +206,7 @@ def _all_runs(root: Path, chosen: list[tuple[Chapter, dict]], recorded: bool | N
     environment = switches(recorded) | {"SPECBIAS_LIVE": str(root / "_build" / "executed")}
     runs = []
     for each, values in chosen:
-        _announce(root, each, values)
+        announce(root, each, values)
         runs.append(execute_if_changed(root, each, values, environment, force=force))
     return runs
 
@@ -250,17 +253,6 @@ def verify(arguments) -> None:
     from specbias.__main__ import verify_recordings
 
     sys.exit(verify_recordings(list(arguments)))
-
-
-def _announce(root: Path, chapter: Chapter, values: dict) -> None:
-    from specbias.site import last_duration
-
-    changed = ", ".join(f"{name}={as_text(value)}" for name, value in chapter.changed(values).items())
-    before = last_duration(root, chapter, values)
-    took = f"; the last run took {duration(before)}" if before else ""
-    if not before and not changed and (here := expected_seconds(chapter.name, {})):
-        took = f"; about {duration(here['defaults'])} here"
-    click.echo(f"{chapter.name}: {changed or 'default parameters'}{took}", err=True)
 
 
 def _list_chapter(root: Path, chapter: Chapter, runs: dict[str, dict]) -> None:
