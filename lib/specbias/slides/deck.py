@@ -151,11 +151,11 @@ def _shown(block: Tag, heading: str) -> list[Slide]:
         return [_figure(each, heading) for each in figures if each.find_parent("figure") is None]
     if board := block.select_one("table.specbias-scoreboard"):
         return _scoreboard(board, heading)
-    if "exercise" in classes:
+    if "admonition" in classes:
         title = block.select_one(".admonition-title").extract()
         for part in block.find_all("section"):
             part.name = "div"  # reveal.js would take it for a slide
-        return [Slide("exercise", title.decode_contents(), [block])]
+        return [Slide("exercise" if "exercise" in classes else "box", title.decode_contents(), [block])]
     if "cell" in classes:
         return _cell(block, heading)
     kinds = {"ol": "list", "ul": "list"} | ({"div": "equation"} if "math" in classes else {})
@@ -175,8 +175,10 @@ def _figure(figure: Tag, heading: str) -> Slide:
 
 def _cell(cell: Tag, heading: str) -> list[Slide]:
     """Code that the page shows, with what it prints; the output alone where the code is folded away."""
-    output = cell.select_one(".cell_output")
-    if "tag_hide-input" not in cell.get("class", []):
+    output, classes = cell.select_one(".cell_output"), cell.get("class", [])
+    if not {"tag_parameters", "tag_injected-parameters"}.isdisjoint(classes):
+        return []
+    if "tag_hide-input" not in classes:
         return [Slide("code", heading, [cell])]
     if output is None or not output.get_text(strip=True):
         return []

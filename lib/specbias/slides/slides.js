@@ -4,8 +4,11 @@
   const SMALLEST = 0.6; // share of its size to which a slide's text may shrink before the slide scrolls
   const slides = document.querySelector(".slides");
 
+  const overflows = (box) => box.scrollHeight > box.clientHeight || box.scrollWidth > box.clientWidth;
+
   function fit(slide) {
-    for (let size = 1; slide.scrollHeight > slide.clientHeight; size -= 0.02) {
+    const body = slide.querySelector(".body");
+    for (let size = 1; overflows(slide) || overflows(body); size -= 0.02) {
       if (size < SMALLEST) {
         slide.classList.add("scrolls");
         return;
@@ -25,10 +28,12 @@
     slides.classList.remove("measured");
     // The formulas' style goes with the notes into the speaker's window.
     const style = document.getElementById("MJX-SVG-styles");
-    for (const notes of style ? document.querySelectorAll(".notes:has(mjx-container)") : []) notes.append(style.cloneNode(true));
+    for (const notes of style ? slides.querySelectorAll(".notes:has(mjx-container)") : []) {
+      notes.append(style.cloneNode(true));
+    }
     Reveal.initialize({
       width: 1280, height: 720, margin: 0, center: false, display: "flex", hash: true, slideNumber: "c/t",
-      transition: "none", controlsTutorial: false, pdfMaxPagesPerSlide: 1, plugins: [RevealNotes, RevealZoom],
+      transition: "none", controlsTutorial: false, scrollActivationWidth: null, pdfMaxPagesPerSlide: 1, plugins: [RevealNotes, RevealZoom],
       keyboardCondition: (event) => !(event.target instanceof HTMLButtonElement && event.key === " "),
     });
     Reveal.addKeyBinding({ keyCode: 68, key: "D", description: "Dark, or light again" }, turnDark);
