@@ -34,6 +34,7 @@ Examples:
   specbias run spectral-bias --preset quick
   specbias run spectral-bias -p epochs=2000 -p hidden=100 --html
   specbias sweep si-msnn --preset quick -g stages=1,2,3
+  specbias slides multistage
   specbias build --strict
   specbias verify
 """

@@ -130,6 +130,8 @@ def _section(section: Tag, claims: dict[str, list[str]], slides: Iterable[Slide]
         slides = [Slide("text", heading, [before.pop(0)])]
     if slides:
         slides[0].notes[:0] = before
+    for slide in slides:
+        slide.notes.sort(key=_is_provenance)
     slides += _summary(heading, section, slides, claims)
     for inner in section.find_all("section", recursive=False):
         slides += _section(inner, claims)
@@ -139,6 +141,10 @@ def _section(section: Tag, claims: dict[str, list[str]], slides: Iterable[Slide]
 def _is_open(note: Tag | str) -> bool:
     """Whether what follows ends the sentence."""
     return isinstance(note, Tag) and not re.search(r"[.!?)”]$", note.get_text().strip())
+
+
+def _is_provenance(note: Tag | str) -> bool:
+    return isinstance(note, Tag) and "provenance" in note.get("class", [])
 
 
 def _shown(block: Tag, heading: str) -> list[Slide]:
