@@ -3,6 +3,7 @@
 #   make book RECORDED=no     compute also what has been recorded (hours)
 #   make book STRICT=yes      warnings are errors
 #   make book PYTHON=python3.12
+#   make slides CHAPTER=multistage
 
 PYTHON ?= python3
 RECORDED ?= yes
@@ -18,7 +19,7 @@ MARKS ?=
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve assignments grade bench bounds lock clean
+.PHONY: help book test serve slides assignments grade bench bounds lock clean
 
 help:          ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +33,9 @@ test: $(TEACH) ## run every test
 serve: $(READY) ## show the site in a browser, building it first if there is none
 	@test -f _build/html/index.html || $(MAKE) book
 	@$(BIN)/specbias serve
+
+slides: $(READY) ## make slides of every chapter into _build/slides
+	@$(BIN)/specbias slides $(CHAPTER)
 
 assignments: $(TEACH) ## the assignments' notebooks for students, and an archive of each, in _build/assignments
 	@$(BIN)/specbias assignments

@@ -47,6 +47,11 @@ def switches(recorded: bool | None, record: bool = False) -> dict[str, str]:
     return portable_instructions() | loading | ({"SPECBIAS_RECORD": "yes"} if record else {})
 
 
+def build_switches(root: Path, recorded: bool | None) -> dict[str, str]:
+    """The same for runs that the site shows: the data of live ones are kept, for readers to download."""
+    return switches(recorded) | {"SPECBIAS_LIVE": str(root / "_build" / "executed")}
+
+
 def as_text(value) -> str:
     """A value as it is written on the command line.
 

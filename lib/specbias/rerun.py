@@ -12,6 +12,7 @@ import click
 from specbias._command import (
     announce,
     as_text,
+    build_switches,
     chosen_values,
     clean_ending,
     interruptible,
@@ -204,7 +205,7 @@ def _all_runs(root: Path, chosen: list[tuple[Chapter, dict]], recorded: bool | N
     """Every chapter, executed if anything has changed."""
     from specbias.site import execute_if_changed
 
-    environment = switches(recorded) | {"SPECBIAS_LIVE": str(root / "_build" / "executed")}
+    environment = build_switches(root, recorded)
     runs = []
     for each, values in chosen:
         announce(root, each, values)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from specbias._command import announce, clean_ending, one_line_errors, root_folder, switches
+from specbias._command import announce, build_switches, clean_ending, one_line_errors, root_folder, switches
 from specbias._files import check_folder
 from specbias.chapters import chapters, find_chapter, preset_values
 
@@ -47,8 +47,11 @@ def slides(names, preset, output) -> None:
         runs = []
         for each, values in chosen:
             announce(root, each, values)
-            apart = root / "_build" / "runs" / each.run_id(values) / f"{each.name}.ipynb" if preset else None
-            runs.append(execute_if_changed(root, each, values, switches(None), output=apart))
+            if preset:  # apart from the run that the site shows
+                apart = root / "_build" / "runs" / each.run_id(values) / f"{each.name}.ipynb"
+                runs.append(execute_if_changed(root, each, values, switches(None), output=apart))
+            else:
+                runs.append(execute_if_changed(root, each, values, build_switches(root, None)))
         click.echo(f"making slides of {', '.join(each.name for each in found)}", err=True)
         for path in write_slides(root, runs, folder):
             count = path.read_text("utf-8").count("<section class=")
