@@ -8,6 +8,8 @@
     the book's picture, from recorded runs;
 ``<!-- status -->``
     how long each chapter took, where, and with which versions;
+``<!-- chapter times -->``
+    how long each chapter took where that was last measured, at its defaults and at params/quick;
 ``<!-- recordings -->``
     every recorded run, how it was made, and its file;
 ``<!-- citation -->``
@@ -25,6 +27,7 @@ from pathlib import Path
 
 import yaml
 
+from specbias.benchmarks import benchmark
 from specbias.claims import CHAPTERS, SYMBOLS, VERDICTS, Claim, collect, scoreboard_table
 from specbias.provenance import book_root, commit, duration, processor, provenance, version
 from specbias.recorded import load_recording, recorded_runs, results_folder
@@ -47,6 +50,7 @@ def fill_pages(book: Path, runs: Sequence, claims: Sequence[Claim]) -> None:
         "verdicts": lambda: verdict_bar(claims, reports),
         "story": story,
         "status": lambda: status_table(runs, recorded_runs()),
+        "chapter times": times_table,
         "recordings": lambda: recordings_table(recorded_runs()),
         "citation": citation,
     }
@@ -119,6 +123,21 @@ def status_table(runs: Sequence, recorded: dict[str, dict]) -> str:
         f"<p>Built on {escape(processor())}, {os.cpu_count()} cores, from commit {escape(commit())}, with "
         f"Python {platform.python_version()}, {escape(versions)}.</p>"
     )
+
+
+def times_table() -> str:
+    """Seconds of each chapter, as ``benchmarks/chapters.py`` has measured them; nothing where it has not."""
+    try:
+        known = benchmark("chapters")
+    except FileNotFoundError:
+        return ""
+    rows = ["| Chapter | At its defaults | With the quick preset |", "|:--|--:|--:|"]
+    order = list(CHAPTERS)
+    for name in sorted(known["seconds"], key=lambda name: (*order, name).index(name)):
+        took = known["seconds"][name]
+        rows.append(f"| {{doc}}`{name}` | {took['defaults']:.0f} s | {took['quick']:.0f} s |")
+    machine = known["machine"]
+    return "\n".join(rows) + f"\n\nMeasured on {machine['processor']}, {machine['cores']} cores.\n"
 
 
 def recordings_table(recorded: dict[str, dict]) -> str:

@@ -24,6 +24,7 @@ from specbias.expected import expected_seconds
 from specbias.provenance import duration
 from specbias.recorded import recorded_runs
 from specbias.sweep.command import sweep
+from specbias.teaching.command import assignments, grade
 
 EPILOG = """\b
 Examples:
@@ -127,6 +128,8 @@ def run(chapter, assignments, files, preset, output, device, html, record, recor
 
 
 main.add_command(sweep)
+main.add_command(assignments)
+main.add_command(grade)
 
 
 @main.command(short_help="Execute every chapter and build the site.")
