@@ -62,6 +62,19 @@ WIDER_THAN_SCREEN = """() => {
 }"""
 
 
+LOST_IN_PRINT = """() => {
+  const told = element => element.innerText.trim().slice(0, 60);
+  const all = selector => [...document.querySelectorAll(`main ${selector}`)];
+  const cut = all("pre").filter(code => code.scrollWidth > code.clientWidth + 1);
+  const boxes = all("details.sd-dropdown");
+  const folded = boxes.filter(box => !box.lastElementChild.checkVisibility());
+  return [
+    ...cut.map(code => "code cut off in print: " + told(code)),
+    ...folded.map(box => "folded in print: " + told(box)),
+  ];
+}"""
+
+
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Serve ``folder`` on this machine and yield its address."""
@@ -113,6 +126,9 @@ def page_faults(browser, address: str, own: str) -> list[str]:
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_timeout(300)
     faults += page.evaluate(WIDER_THAN_SCREEN)
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 690, "height": 1000})  # what A4 leaves between its margins
+    faults += page.evaluate(LOST_IN_PRINT)
     page.close()
     return faults
 

@@ -137,6 +137,8 @@ PLANTED = {
     "wider than a phone": '<div style="width: 500px">wide</div>',
     "formula cut off": f'<span class="math" style="{NARROW}"><mjx-container><mjx-math style="{WIDE}">x'
     f"</mjx-math></mjx-container></span><script>{NO_MATHJAX}</script>",
+    "code cut off in print": f'<pre style="overflow: auto">{"x" * 200}</pre>',
+    "folded in print": '<details class="sd-dropdown"><summary>Hint</summary><p>Think.</p></details>',
     "MB; allowed are 3": '<script src="big.js"></script>',
 }
 
