@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 from specbias._command import interruptible, one_line_errors, root_folder
 from specbias._files import check_folder
 from specbias.provenance import duration
+from specbias.sweep.workers import cores
 
 FOLDER = Path("_build") / "assignments"
 
@@ -72,12 +72,15 @@ def assignments(names, output) -> None:
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the checks' numbers.")
 @click.option(
-    "--workers", type=click.IntRange(1), metavar="N", help="Submissions at a time [default: one for 2 cores]."
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Submissions at a time [default: one for each core].",
 )
 @click.option(
     "--cell-seconds",
     type=click.FloatRange(1),
-    default=120,
+    default=60,
     show_default=True,
     help="Longest time for a cell.",
 )
@@ -102,7 +105,13 @@ def grade(submissions, output, marks, seed, workers, cell_seconds, memory) -> No
         found, strange = find_submissions(submissions, known)
         for sentence in strange:
             click.echo(f"specbias: {sentence}", err=True)
-        limits = Limits(cell_seconds=cell_seconds, seconds=8 * cell_seconds, memory=int(memory * 2**30))
+        workers = min(workers or cores(), len(found))
+        limits = Limits(
+            cell_seconds=cell_seconds,
+            seconds=8 * cell_seconds,
+            memory=int(memory * 2**30),
+            threads=max(1, cores() // workers),
+        )
         used = {one.assignment.name: one.assignment for one in found}.values()
         with tqdm(total=len(used) + len(found), unit="notebook", disable=None) as bar:
 
@@ -111,7 +120,6 @@ def grade(submissions, output, marks, seed, workers, cell_seconds, memory) -> No
                 bar.update()
 
             grading.warm(used, folder, progress=done)
-            workers = workers or max(1, (os.cpu_count() or 1) // 2)
             graded = grading.grade(
                 found, folder, marks=marks, limits=limits, seed=seed, workers=workers, progress=done
             )

@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 
 from specbias._files import whole_file
+from specbias.parts import library_digest
 from specbias.teaching.course import Course, Points
 from specbias.teaching.execute import Execution, execute, is_check
 from specbias.teaching.kernel import USUAL, Limits
@@ -133,14 +134,10 @@ def _executed(submission: Submission, folder: Path, limits: Limits, seed: int) -
 
 
 def _key(submission: Submission, limits: Limits, seed: int) -> str:
-    """Changes when anything does that decides about the result."""
-    parts = (
-        submission.path.read_bytes(),
-        submission.assignment.path.read_bytes(),
-        repr(limits).encode(),
-        str(seed).encode(),
-    )
-    return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    """Changes when anything does that decides about the result: both notebooks, the library, limits, seed."""
+    parts = [path.read_bytes() for path in (submission.path, submission.assignment.path)]
+    parts.append(repr((library_digest(), replace(limits, threads=1), seed)).encode())
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def _kept(path: Path, key: str) -> Execution | None:

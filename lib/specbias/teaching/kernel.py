@@ -32,8 +32,8 @@ MARK = "SPECBIAS_GRADED"
 class Limits:
     """What one submission may use; what passes a limit is stopped and said."""
 
-    cell_seconds: float = 120.0
-    seconds: float = 900.0  # for the whole notebook
+    cell_seconds: float = 60.0
+    seconds: float = 480.0  # for the whole notebook
     memory: int = 3 << 30  # bytes
     output: int = 1 << 20  # bytes that a cell may print
     restarts: int = 4
