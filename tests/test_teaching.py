@@ -438,6 +438,14 @@ def test_a_look_inside_is_reported_and_costs_nothing():
     assert "have a look at it, it has _getframe" in " ".join(done.reports)
 
 
+def test_a_check_is_not_in_the_notebooks_history():
+    cells = [
+        new_code_cell("def answer(): return In"),
+        check_cell("later", "assert 'later' not in str(answer())"),
+    ]
+    assert execute(new_notebook(cells=cells)).passed == {"later"}
+
+
 def test_where_linux_has_it_not_even_c_code_reads_another_file(tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text("hidden")

@@ -104,7 +104,7 @@ class _Runner:
                 self._kernel_run(BEFORE_A_CHECK)
                 number = secrets.token_hex(8)
                 passed = f'__import__("sys").audit("specbias.passed", "{number}", {_functions(cell.source)})'
-                outputs = self._kernel_run(f"{cell.source}\n{passed}")
+                outputs = self._kernel_run(f"{cell.source}\n{passed}", history=False)
                 outputs = self._judged(cell, outputs, number)
             else:
                 outputs = self._kernel_run(cell.source)
@@ -119,10 +119,10 @@ class _Runner:
             self.history.append(cell.source)
         return outputs
 
-    def _kernel_run(self, source: str) -> list:
+    def _kernel_run(self, source: str, *, history: bool = True) -> list:
         assert self.kernel is not None
         seconds = min(self.limits.cell_seconds, self.deadline - time.monotonic())
-        return self.kernel.run(source, seconds)
+        return self.kernel.run(source, seconds, history=history)
 
     def _ready(self) -> None:
         """Have a kernel that has executed what was executed."""

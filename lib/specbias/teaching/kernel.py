@@ -108,9 +108,9 @@ class Kernel:
             SEED: str(seed),
         }
 
-    def run(self, source: str, seconds: float) -> list:
+    def run(self, source: str, seconds: float, *, history: bool = True) -> list:
         """The outputs of ``source``; Stopped when it did not end, ended the kernel or took much memory."""
-        asked = self.client.execute(source, allow_stdin=False, stop_on_error=False)
+        asked = self.client.execute(source, store_history=history, allow_stdin=False, stop_on_error=False)
         deadline = time.monotonic() + seconds
         outputs: list = []
         size, watched = 0, 0.0
