@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,8 +159,10 @@ class Kernel:
         return said
 
     def _processes(self) -> list[psutil.Process]:
-        """The kernel and whatever descends from it, also what has left its group."""
+        """The kernel and whatever descends from it, also what has left its group or forgotten its mark."""
         found = []
+        with suppress(psutil.Error):
+            found += psutil.Process(self.manager.provisioner.pid).children(recursive=True)
         for process in psutil.process_iter():
             try:
                 if process.environ().get(MARK) == self.word[:8]:

@@ -87,6 +87,7 @@ def _isolated(memory: int, readable: Sequence[str], writable: Sequence[str]) -> 
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         layers += _namespaces(libc)
+        libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: who loses its parent stays the kernel's child
         if _no_other_files(libc, readable, writable):
             layers.append("own files only")
     return [*layers, "audit hook"]
