@@ -153,7 +153,8 @@ class Kernel:
             shutil.copytree(made, self.caches, dirs_exist_ok=True)
         for _ in range(3):  # one that is being started meanwhile, too
             for process in self._processes():
-                process.kill()
+                with suppress(psutil.Error):  # it has ended meanwhile
+                    process.kill()
         self.manager.shutdown_kernel(now=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         return said
