@@ -250,8 +250,9 @@ def _summary(heading: str, section: Tag, slides: list[Slide], claims: dict[str, 
 
 def _is_statement(sentence: str) -> bool:
     """Whether bold words begin it, or are more than a word that is stressed."""
-    bold = re.search(r"<strong>(.*?)</strong>", sentence, re.DOTALL)
-    return bool(bold) and " " in bold[1] and (bold.start() == 0 or len(bold[1].split()) > 3)
+    bold = BeautifulSoup(sentence, "html.parser").strong
+    words = len(bold.get_text().split()) if bold else 0
+    return words > 3 or (words > 1 and sentence.startswith("<strong>"))
 
 
 def _sources(article: Tag, references: BeautifulSoup) -> list[Slide]:
