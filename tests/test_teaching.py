@@ -337,7 +337,8 @@ HOSTILE = {
     "exit": (["import os; os._exit(0)"], "ended the kernel"),
     "quit": (["exit()", "1 / 0"], ""),
     "print": (["while True: print('x' * 10_000)"], "printed without end"),
-    "memory": (["bytearray(10**12)"], ""),
+    "memory": (["bytearray(10**12)"], "more memory than there is"),
+    "hoard": (["kept = [0]\nwhile True: kept.append(bytearray(1 << 26))"], "more memory than there is"),
     "program": (["import subprocess; subprocess.run(['ls'])"], "refused another program"),
     "kill": (["import os; os.kill(os.getppid(), 9)"], "refused to stop other processes"),
     "network": (["import socket; socket.create_connection(('127.0.0.1', PORT), 2)"], "refused the network"),
@@ -411,6 +412,7 @@ CHEATS = {
     "leaves early": "def answer():\n    raise SystemExit",
     "prints": "print('passed')\ndef answer(): return None",
     "answers no audit": "import sys; sys.audit = lambda *parts: None",
+    "replaces the library's": "import specbias.spectra\nspecbias.spectra.largest_modes = lambda *parts: None",
     "replaces close meanwhile": "def answer(): globals()['check'] = lambda *parts: None",
     "replaces the check's functions": "def answer(): globals()['is_right'] = lambda: None",
     "another builtin": "import builtins; builtins.AssertionError = type('Quiet', (Exception,), {})",
@@ -427,6 +429,13 @@ def test_a_check_cannot_be_made_to_pass_by_tricks(name):
     done = execute(new_notebook(cells=cells))
     assert done.passed == set()
     assert any(output.output_type == "error" for output in done.notebook.cells[2].outputs)
+
+
+def test_a_look_inside_is_reported_and_costs_nothing():
+    cells = [new_code_cell("import sys\nframe = sys._getframe(0)"), check_cell("later", "check(True, '')")]
+    done = execute(new_notebook(cells=cells))
+    assert done.passed == {"later"}
+    assert "have a look at it, it has _getframe" in " ".join(done.reports)
 
 
 def test_where_linux_has_it_not_even_c_code_reads_another_file(tmp_path):

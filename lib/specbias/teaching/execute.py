@@ -7,6 +7,7 @@ had run are run again, and the rest is executed.
 from __future__ import annotations
 
 import ast
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -19,6 +20,12 @@ from nbformat.v4 import new_output
 from specbias.teaching.kernel import USUAL, Kernel, Limits, Stopped
 
 BEFORE_A_CHECK = "import numpy as np\nfrom specbias.teaching import check, close, generator"
+
+LOOKS_INSIDE = re.compile(
+    r"\b(__builtins__|__closure__|__code__|_getframe|addaudithook|ctypes|currentframe|f_back|f_globals|f_locals"
+    r"|get_objects|get_referrers|linecache|SPECBIAS_\w+|HIDDEN TESTS)\b"
+)
+MEMORY = ("MemoryError", "_ArrayMemoryError")
 
 
 @dataclass
@@ -89,6 +96,8 @@ class _Runner:
     def run(self, cell) -> list:
         """The outputs of a cell."""
         checks = is_check(cell)
+        if not checks and (words := dict.fromkeys(LOOKS_INSIDE.findall(cell.source))):
+            self.done.reports.append(f"{_name(cell)}: have a look at it, it has {', '.join(words)}")
         try:
             self._ready()
             if checks:
@@ -96,13 +105,17 @@ class _Runner:
                 number = secrets.token_hex(8)
                 passed = f'__import__("sys").audit("specbias.passed", "{number}", {_functions(cell.source)})'
                 outputs = self._kernel_run(f"{cell.source}\n{passed}")
-                return self._judged(cell, outputs, number)
-            outputs = self._kernel_run(cell.source)
+                outputs = self._judged(cell, outputs, number)
+            else:
+                outputs = self._kernel_run(cell.source)
         except Stopped as why:
             self.close()
             self.done.reports.append(f"{_name(cell)}: {why}")
             return [_error("Stopped", f"{why}; the part gets no points")]
-        if not any(output.output_type == "error" for output in outputs):
+        if any(output.get("ename") in MEMORY for output in outputs):  # whatever holds it, others need it
+            self.close()
+            self.done.reports.append(f"{_name(cell)}: it needs more memory than there is")
+        elif not checks and not any(output.output_type == "error" for output in outputs):
             self.history.append(cell.source)
         return outputs
 

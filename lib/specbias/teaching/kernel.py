@@ -84,7 +84,7 @@ class Kernel:
             "report": str(self.report),
             "memory": self.limits.memory,
             "readable": sorted(path for path in readable if Path(path).exists()),
-            "writable": [str(self.work), str(self.folder / "socket"), "/dev/null", "/dev/shm"],
+            "writable": [str(self.work), str(self.folder / "socket"), "/dev/null"],
         }
         (self.folder / "settings.json").write_text(json.dumps(settings))
 

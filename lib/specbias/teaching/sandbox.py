@@ -24,6 +24,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import FunctionType
 
 BUILTINS = [
     "abs",
@@ -54,6 +55,7 @@ REPLACEABLE = {
     "numpy.testing": ["assert_allclose", "assert_array_equal"],
     "builtins": BUILTINS,
 }
+LIBRARIES = ("specbias", "numpy", "scipy")
 PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "pty.spawn")
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 CHANGES = {"os.remove": 1, "os.rename": 2, "os.rmdir": 1, "os.mkdir": 1, "os.truncate": 1, "os.chmod": 1,
@@ -224,7 +226,7 @@ def _watch(shell) -> Callable[[Sequence[str], str], list[str]]:
             for name, right in given.items()
             if (found := shell.user_ns.get(name)) is not right
         }
-        return parts | code | shadows | names | _shell_parts(shell)
+        return parts | code | shadows | names | _from_cells() | _shell_parts(shell)
 
     def replaced(functions: Sequence[str], file: str) -> list[str]:
         changed = [name for name, part in seen().items() if before.get(name) is not part]
@@ -234,6 +236,17 @@ def _watch(shell) -> Callable[[Sequence[str], str], list[str]]:
 
     before = seen()
     return replaced
+
+
+def _from_cells() -> dict[str, object]:
+    """Functions of the libraries that a check may call which come from a cell of the notebook."""
+    return {
+        f"{module}.{name}": part
+        for module, loaded in list(sys.modules.items())
+        if module.partition(".")[0] in LIBRARIES and loaded is not None
+        for name, part in list(vars(loaded).items())
+        if type(part) is FunctionType and "ipykernel_" in part.__code__.co_filename
+    }
 
 
 def _shell_parts(shell) -> dict[str, object]:
