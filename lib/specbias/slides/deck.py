@@ -182,7 +182,7 @@ def _shown(block: Tag, heading: str) -> list[Slide]:
 def _figure(figure: Tag, heading: str) -> Slide:
     """A figure, with its caption below or beside it, whichever leaves it larger."""
     notes = [line.extract() for line in figure.select("p.provenance")]
-    drawing = figure.find("svg")
+    drawing = figure.select_one("svg[viewbox]")
     width, height = map(float, drawing["viewbox"].split()[2:]) if drawing else (2, 1)
     below, beside = (min(room[0] / width, room[1] / height) for room in (BELOW, BESIDE))
     if "specbias-figure" in figure.get("class", []):  # without a caption; its script stands next to it
