@@ -78,6 +78,12 @@ with a wavenumber $k$. See {doc}`notation`.
 print("shown", count)
 ```
 
+```{admonition} Try it here
+:class: tip
+
+It is elsewhere.
+```
+
 In order:
 
 """
@@ -210,6 +216,8 @@ def test_a_formula_stands_in_its_sentence_and_an_exercise_without_its_solution(s
     assert "secretly" not in text
     assert not re.search(r"\{[a-z:]+\}`|```", text), "a role that was not resolved"
     assert "Some One. A text. 2020." in shown(slides[-1])
+    code = next(slide for slide in slides if "code" in slide["class"])
+    assert (shown(code)[-7:], said(code)) == ("shown 3", "Try it here: It is elsewhere.")
 
 
 def test_the_command_says_what_it_wrote_and_executes_nothing_twice(deck, book, monkeypatch):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path, PurePosixPath
 
-__all__ = ["add_downloads", "chapter_line", "copy_data", "figure_links"]
+__all__ = ["add_downloads", "chapter_line", "copy_data", "figure_links", "without_machine"]
 
 FEW = 2  # so many links stand in the line; more unfold below it
 _LINE = re.compile(r'(<p class="provenance") data-files="([^"]*)"([^>]*>.*?)(</p>)', re.DOTALL)

@@ -41,7 +41,8 @@ __all__ = [
 
 NOT_IN_CHAPTERS = {  # of lib/specbias and of experiments: files, and folders
     "__main__.py", "_command.py", "chapters.py", "downloads.py", "expected.py", "pages.py", "parameters.py",
-    "playground", "rerun.py", "singlepage.py", "site.py", "slices", "slides", "sweep", "verify.py",
+    "playground", "rerun.py", "singlepage.py", "site.py", "slices", "slides", "sweep", "teaching",
+    "verify.py",
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ SUMMARY = 800  # letters of statements and claims that one slide holds
 ROWS = 6  # of the scoreboard that one slide holds
 # What a slide leaves to a figure, in its pixels: with the caption below it, and beside it.
 BELOW, BESIDE = (1200, 490), (860, 660)
+PAGE_ONLY = ".headerlink, .specbias-downloads, .provenance-data"
 # The end of a sentence; "et al." is none, nor is a full stop before a small letter or a number.
 END = re.compile(r"(?<=[.!?])(?<!\bal\.)((?:</(?:em|strong)>)?)\s+(?=[A-Z“(<])")
 
@@ -83,11 +84,10 @@ def slides_html(page: str, references: str = "") -> str:
 
 def cut(article: Tag) -> list[Slide]:
     """The slides of a chapter, but for its sources; what is shown and said is taken out of ``article``."""
+    for part in article.select(PAGE_ONLY):
+        part.decompose()
     for link in article.find_all("a"):
-        if "headerlink" in link.get("class", []):
-            link.decompose()
-        else:
-            link.attrs = {"href": link.get("href", "")}
+        link.attrs = {"href": link.get("href", "")}
     chapter = article.find("h1").parent
     opening = Slide("title", chapter.h1.decode_contents())
     if lead := chapter.find("p", recursive=False):
@@ -118,9 +118,8 @@ def _section(section: Tag, claims: dict[str, list[str]], slides: Iterable[Slide]
         if block.name == "p":
             goes_on = slides and slides[-1].kind == "equation" and block.get_text().strip()[:1].islower()
             (slides[-1].body if goes_on else said).append(block)
-        elif block.name == "details":
-            said.append(f"<p><em>{block.summary.get_text(strip=True)}:</em></p>")
-            said += block.select("summary ~ div > *")
+        elif aside := _aside(block):
+            said += aside
         else:
             made = _shown(block, heading)
             if made and made[0].kind in ("list", "equation") and said and _is_open(said[-1]):
@@ -136,6 +135,18 @@ def _section(section: Tag, claims: dict[str, list[str]], slides: Iterable[Slide]
     for inner in section.find_all("section", recursive=False):
         slides += _section(inner, claims)
     return slides
+
+
+def _aside(block: Tag) -> list[str]:
+    """What a page offers besides and a lecturer may mention: hints, links to try something, panels."""
+    classes = block.get("class", [])
+    if "cell" in classes and (panel := block.select_one(".specbias-panel")):
+        return [str(panel)]
+    title = block.find("summary" if block.name == "details" else "p", recursive=False)
+    if title is None or (block.name != "details" and "tip" not in classes):
+        return []
+    rest = "".join(map(str, title.find_next_siblings(True)))
+    return [f"<p><em>{title.get_text(strip=True)}:</em></p>{rest}"]
 
 
 def _is_open(note: Tag | str) -> bool:
@@ -171,7 +182,7 @@ def _shown(block: Tag, heading: str) -> list[Slide]:
 def _figure(figure: Tag, heading: str) -> Slide:
     """A figure, with its caption below or beside it, whichever leaves it larger."""
     notes = [line.extract() for line in figure.select("p.provenance")]
-    drawing = figure.find("svg")
+    drawing = figure.select_one("svg[viewbox]")
     width, height = map(float, drawing["viewbox"].split()[2:]) if drawing else (2, 1)
     below, beside = (min(room[0] / width, room[1] / height) for room in (BELOW, BESIDE))
     if "specbias-figure" in figure.get("class", []):  # without a caption; its script stands next to it
@@ -239,8 +250,9 @@ def _summary(heading: str, section: Tag, slides: list[Slide], claims: dict[str, 
 
 def _is_statement(sentence: str) -> bool:
     """Whether bold words begin it, or are more than a word that is stressed."""
-    bold = re.search(r"<strong>(.*?)</strong>", sentence, re.DOTALL)
-    return bool(bold) and " " in bold[1] and (bold.start() == 0 or len(bold[1].split()) > 3)
+    bold = BeautifulSoup(sentence, "html.parser").strong
+    words = len(bold.get_text().split()) if bold else 0
+    return words > 3 or (words > 1 and sentence.startswith("<strong>"))
 
 
 def _sources(article: Tag, references: BeautifulSoup) -> list[Slide]:

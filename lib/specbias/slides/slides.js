@@ -32,12 +32,15 @@
       notes.append(style.cloneNode(true));
     }
     Reveal.initialize({
-      width: 1280, height: 720, margin: 0, center: false, display: "flex", hash: true, slideNumber: "c/t",
-      transition: "none", controlsTutorial: false, scrollActivationWidth: null, pdfMaxPagesPerSlide: 1, plugins: [RevealNotes, RevealZoom],
+      width: 1280, height: 720, margin: 0, center: false, display: "flex", scrollActivationWidth: null,
+      hash: true, slideNumber: "c/t", controlsTutorial: false, transition: "none",
+      pdfMaxPagesPerSlide: 1, plugins: [RevealNotes, RevealZoom],
       keyboardCondition: (event) => !(event.target instanceof HTMLButtonElement && event.key === " "),
     });
     Reveal.addKeyBinding({ keyCode: 68, key: "D", description: "Dark, or light again" }, turnDark);
     // After a slider was moved with the mouse, the arrow keys are the slides' again.
-    for (const slider of slides.querySelectorAll("input")) slider.addEventListener("pointerup", () => slider.blur());
+    for (const slider of slides.querySelectorAll("input")) {
+      slider.addEventListener("pointerup", () => slider.blur());
+    }
   });
 })();
