@@ -35,6 +35,17 @@ def test_the_pins_are_within_the_bounds_of_pyproject():
         assert bound.specifier.contains(version), f"{bound} does not allow {version}"
 
 
+def test_what_assignments_need_is_pinned_beyond_the_books_pins():
+    lines = (ROOT / "requirements-teach.txt").read_text().splitlines()
+    first, *pins = [line for line in lines if not line.startswith("#")]
+    assert first == "-r requirements.txt"
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+    names = {re.sub(r"[-_.]+", "-", pin.split("==")[0]).lower(): pin.split("==")[1] for pin in pins}
+    assert not names.keys() & {re.sub(r"[-_.]+", "-", pin.split("==")[0]).lower() for pin in PINS[:-1]}
+    for bound in map(Requirement, PROJECT["optional-dependencies"]["teach"]):
+        assert bound.specifier.contains(names[bound.name])
+
+
 def test_contents_name_files_that_exist():
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
     pages = [entry["file"] for part in contents["parts"] for entry in part["chapters"]]

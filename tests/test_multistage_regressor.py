@@ -345,6 +345,26 @@ def test_watch_keeps_the_best_and_considers_the_last():
     assert watched([0.1, 0.2]) == (0.2, 2)
 
 
+@pytest.mark.parametrize("initialization", ["scale-factor", "spectrum"])
+def test_a_callback_sees_every_step_and_its_exception_ends_the_fit(initialization):
+    x = np.linspace(-1, 1, 64, endpoint=False)[:, None]
+    y, seen = np.exp(np.sin(np.pi * x[:, 0])), []
+    settings = {"initialization": initialization, "max_iter": 30, "features": 3, "guard": False}
+    model = small(**settings).fit(x, y, callback=lambda now, step: seen.append((now, len(now.stages_), step)))
+    np.testing.assert_array_equal(model.residual_rms_, small(**settings).fit(x, y).residual_rms_)
+    assert {id(now) for now, _, _ in seen} == {id(model)}
+    for number, stage in enumerate(model.stages_):
+        steps = [step for _, made, step in seen if made == number]
+        assert steps == sorted(steps) and steps[-1] == stage.iterations
+
+    def enough(now, step):
+        if now.stages_:
+            raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="enough"):
+        small(**settings).fit(x, y, callback=enough)
+
+
 def test_patience_ends_a_stage_and_the_best_parameters_are_kept():
     random = np.random.default_rng(3)
     x = random.uniform(-1, 1, (60, 1))

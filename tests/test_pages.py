@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,9 +13,10 @@ from bs4 import BeautifulSoup
 
 from browser import chromium_browser
 from specbias.claims import REPORTS_KEY, VERDICTS, Claim, scoreboard_table
-from specbias.pages import fill_pages, recordings_table, status_table, story, verdict_bar
+from specbias.pages import fill_pages, recordings_table, status_table, story, times_table, verdict_bar
 from specbias.plots.story import two_halves
 
+ROOT = Path(__file__).resolve().parents[1]
 CLAIMS = [
     Claim("SB1", "spectral-bias", "A forum", "", "It is slow.", "15,000", "reproduced"),
     Claim("SB2", "spectral-bias", "A paper", "Fig. 2", "It is <slower>.", "twice", "differs"),
@@ -75,6 +77,20 @@ def test_status_adds_up_the_recorded_runs(tmp_path):
         ["Your own data", "40 s", "0", "–", "–", "–"],
     ]
     assert f"numpy {np.__version__}" in table.p.get_text()
+
+
+def test_times_of_chapters_are_those_that_were_measured():
+    measured = json.loads((ROOT / "results" / "benchmarks" / "chapters.json").read_text())["seconds"]
+    lines = [line for line in times_table().splitlines() if "{doc}" in line]
+    told = {line.split("`")[1]: [float(cell.strip(" s")) for cell in line.split("|")[2:4]] for line in lines}
+    assert set(told) == set(measured)
+    for name, seconds in measured.items():
+        np.testing.assert_allclose(told[name], [seconds["defaults"], seconds["quick"]], atol=0.5)
+
+
+def test_no_table_of_times_where_none_were_measured(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPECBIAS_RESULTS", str(tmp_path))
+    assert times_table() == ""
 
 
 def test_recorded_runs_are_told_and_linked():

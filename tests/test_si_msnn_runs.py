@@ -10,6 +10,7 @@ import xarray as xr
 from specbias.experiments import si_msnn as settings
 from specbias.experiments import si_msnn_findings as findings
 from specbias.experiments import si_msnn_fits as fits
+from specbias.experiments import si_msnn_flow
 from specbias.experiments import si_msnn_plane as plane
 from specbias.multistage import MultistageRegressor
 from specbias.turbulence import decaying_turbulence, resample
@@ -26,7 +27,7 @@ def flow() -> xr.Dataset:
         settings.COUNTS: SMALL | {"stages": 2, "features": [10, 30], "guard": False},
         settings.SINGLE: SMALL | {"stages": 1, "features": 30},
     }
-    return fits.flow_fits(resolution=24, **FLOW, variants=variants, seeds=2, seed=1, progress=False)
+    return si_msnn_flow.flow_fits(resolution=24, **FLOW, variants=variants, seeds=2, seed=1, progress=False)
 
 
 def test_a_fit_of_the_flow_tells_what_the_regressor_does(flow):
@@ -87,7 +88,7 @@ def test_searches_begin_where_the_stage_before_ended(flow):
 def test_truncation_is_what_numpy_leaves_out():
     field = np.random.default_rng(0).standard_normal((9, 9))
     field -= field.mean()
-    counts, outside = fits.truncation(field)
+    counts, outside = si_msnn_flow.truncation(field)
     spectrum = np.fft.fft2(field)
     order = np.argsort(-np.abs(spectrum).ravel())
     for count, left in zip(counts[:-1], outside[:-1], strict=True):

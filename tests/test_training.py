@@ -246,6 +246,47 @@ def test_snapshots_in_any_order_at_any_points(engine):
         np.testing.assert_allclose(prediction, trained(torch.tensor(grid)).detach()[:, 0], atol=1e-13)
 
 
+WATCHED = {
+    "dense": {"engine": "dense"},
+    "fused": {"engine": "fused"},
+    "sweep": {"activation": "relu", "engine": "sweep"},
+    "lbfgs": {"optimizer": "lbfgs"},
+}
+
+
+@pytest.mark.parametrize("how", WATCHED)
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_callback_sees_every_snapshot_and_changes_nothing(how, count):
+    settings = {"epochs": 6, "snapshots": [0, 3, 6], "progress": False} | WATCHED[how]
+    nets = networks(count, activation=settings.pop("activation", "tanh"))
+    nets, seen = nets if count > 1 else nets[0], []
+    watched = fit(nets, X, Y, callback=lambda epoch, values: seen.append((epoch, values)), **settings)
+    alone = fit(nets, X, Y, **settings)
+    np.testing.assert_array_equal(watched.loss, alone.loss)
+    predictions = np.moveaxis(alone.snapshots.prediction.values, -2, 0)  # (epoch, [model,] point)
+    for epoch, expected in zip((0, 3, 6), predictions, strict=True):
+        found = [values for at, values in seen if at == epoch]
+        assert len(found) == (count if how == "lbfgs" else 1)
+        np.testing.assert_array_equal(found[-1], expected)
+    assert np.isnan(seen[0][1][1:]).all() or count == 1 or how != "lbfgs"
+
+
+@pytest.mark.parametrize("how", WATCHED)
+def test_a_callbacks_exception_ends_the_training(how):
+    settings = {"activation": "tanh"} | WATCHED[how]
+    (net,) = networks(1, activation=settings.pop("activation"))
+    seen = []
+
+    def callback(epoch, _):
+        seen.append(epoch)
+        if epoch == 4:
+            raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="enough"):
+        fit(net, X, Y, epochs=50, snapshots=range(0, 51, 2), callback=callback, progress=False, **settings)
+    assert seen == [0, 2, 4]
+
+
 def test_no_epochs():
     (net,) = networks(1)
     for optimizer in ("adam", "lbfgs"):

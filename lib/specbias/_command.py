@@ -12,7 +12,8 @@ import click
 
 from specbias._files import CannotWrite
 from specbias.chapters import Chapter, ChapterFailed, file_values, preset_values
-from specbias.provenance import book_root, portable_instructions
+from specbias.expected import expected_seconds
+from specbias.provenance import book_root, duration, portable_instructions
 
 
 def root_folder() -> Path:
@@ -46,6 +47,11 @@ def switches(recorded: bool | None, record: bool = False) -> dict[str, str]:
     return portable_instructions() | loading | ({"SPECBIAS_RECORD": "yes"} if record else {})
 
 
+def build_switches(root: Path, recorded: bool | None) -> dict[str, str]:
+    """The same for runs that the site shows: the data of live ones are kept, for readers to download."""
+    return switches(recorded) | {"SPECBIAS_LIVE": str(root / "_build" / "executed")}
+
+
 def as_text(value) -> str:
     """A value as it is written on the command line.
 
@@ -57,6 +63,18 @@ def as_text(value) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def announce(root: Path, chapter: Chapter, values: dict) -> None:
+    """Say what is about to be run, and how long it took before or on the machine of the recordings."""
+    from specbias.site import last_duration
+
+    changed = ", ".join(f"{name}={as_text(value)}" for name, value in chapter.changed(values).items())
+    before = last_duration(root, chapter, values)
+    took = f"; the last run took {duration(before)}" if before else ""
+    if not before and not changed and (here := expected_seconds(chapter.name, {})):
+        took = f"; about {duration(here['defaults'])} here"
+    click.echo(f"{chapter.name}: {changed or 'default parameters'}{took}", err=True)
 
 
 @contextmanager

@@ -173,6 +173,7 @@ def _kernel_environment(environment: Mapping[str, str]) -> Iterator[None]:
     """What a kernel inherits: this environment's kernel, not one of the user's, and our switches."""
     before = dict(os.environ)
     own = {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PATH": f"{sys.prefix}/share/jupyter", "PYTHONUTF8": "1"}
+    own["SPECBIAS_PANELS"] = "no"  # nobody is there to press a button, nor will be in the executed copy
     os.environ.update(own, **environment)
     try:
         yield

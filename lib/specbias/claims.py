@@ -48,6 +48,7 @@ _CSS = """
 }
 .specbias-scoreboard tr[hidden] { display: none; }
 .specbias-filter { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; align-items: center; margin: 1rem 0; }
+.specbias-filter label { max-width: 100%; }
 .specbias-filter select { font: inherit; min-height: 2.75rem; padding: 0 .5rem; max-width: 100%; }"""
 
 

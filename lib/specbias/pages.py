@@ -8,8 +8,12 @@
     the book's picture, from recorded runs;
 ``<!-- status -->``
     how long each chapter took, where, and with which versions;
+``<!-- chapter times -->``
+    how long each chapter took where that was last measured, at its defaults and at params/quick;
 ``<!-- recordings -->``
-    every recorded run, how it was made, and its file.
+    every recorded run, how it was made, and its file;
+``<!-- citation -->``
+    how to cite the book, from CITATION.cff.
 """
 
 from __future__ import annotations
@@ -21,8 +25,11 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
+import yaml
+
+from specbias.benchmarks import benchmark
 from specbias.claims import CHAPTERS, SYMBOLS, VERDICTS, Claim, collect, scoreboard_table
-from specbias.provenance import commit, duration, processor, provenance, version
+from specbias.provenance import book_root, commit, duration, processor, provenance, version
 from specbias.recorded import load_recording, recorded_runs, results_folder
 
 __all__ = ["fill_pages"]
@@ -43,7 +50,9 @@ def fill_pages(book: Path, runs: Sequence, claims: Sequence[Claim]) -> None:
         "verdicts": lambda: verdict_bar(claims, reports),
         "story": story,
         "status": lambda: status_table(runs, recorded_runs()),
+        "chapter times": times_table,
         "recordings": lambda: recordings_table(recorded_runs()),
+        "citation": citation,
     }
     for page in sorted(book.glob("*.md")):
         text = page.read_text("utf-8")
@@ -75,10 +84,10 @@ def story() -> str:
     from specbias.plots.story import two_halves
 
     folder = results_folder()
-    paths = [] if folder is None else [folder / f"{name}.nc" for name in STORY]
-    if not paths or not all(path.is_file() for path in paths):
+    files = [f"{name}.nc" for name in STORY]
+    if folder is None or not all((folder / file).is_file() for file in files):
         return ""
-    waves, line, flow = (load_recording(path) for path in paths)
+    waves, line, flow = (load_recording(folder / file).assign_attrs(file=file) for file in files)
     shown = show(
         two_halves(waves, line, flow), provenance=provenance(waves, line, flow),
         alt="Left, of two waves in one target the slow one is learned long before the fast one. "
@@ -116,6 +125,21 @@ def status_table(runs: Sequence, recorded: dict[str, dict]) -> str:
     )
 
 
+def times_table() -> str:
+    """Seconds of each chapter, as ``benchmarks/chapters.py`` has measured them; nothing where it has not."""
+    try:
+        known = benchmark("chapters")
+    except FileNotFoundError:
+        return ""
+    rows = ["| Chapter | At its defaults | With the quick preset |", "|:--|--:|--:|"]
+    order = list(CHAPTERS)
+    for name in sorted(known["seconds"], key=lambda name: (*order, name).index(name)):
+        took = known["seconds"][name]
+        rows.append(f"| {{doc}}`{name}` | {took['defaults']:.0f} s | {took['quick']:.0f} s |")
+    machine = known["machine"]
+    return "\n".join(rows) + f"\n\nMeasured on {machine['processor']}, {machine['cores']} cores.\n"
+
+
 def recordings_table(recorded: dict[str, dict]) -> str:
     """One row a recorded run: a link to its file, when and how it was made; its parameters unfold."""
     rows = []
@@ -134,4 +158,33 @@ def recordings_table(recorded: dict[str, dict]) -> str:
         )
     head = "".join(f'<th scope="col">{title}</th>' for title in ("Run", "Made", "Took", "Device", "Commit"))
     body = "\n".join(rows)
-    return f'<table class="table"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
+    return (
+        f'<table class="table specbias-recordings"><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody></table>"
+    )
+
+
+def citation() -> str:
+    """The book's own entry in a list of references, in words and for BibTeX; nothing without CITATION.cff."""
+    root = book_root()
+    path = None if root is None else root / "CITATION.cff"
+    if path is None or not path.is_file():
+        return ""
+    about = yaml.safe_load(path.read_text("utf-8"))
+    authors = [_author(author) for author in about["authors"]]
+    at = commit()
+    version_of_it = f"Version {about['version']}" + (f", commit {at}" if at != "unknown" else "")
+    year, address = str(about.get("date-released", ""))[:4], about.get("repository-code", "")
+    link = f"<{address}>" if address else ""
+    words = ". ".join(filter(None, [" and ".join(authors), f"*{about['title']}*", version_of_it, year, link]))
+    fields = {
+        "author": " and ".join(f"{{{author}}}" for author in authors),  # braces: not to be split into names
+        "title": about["title"], "year": year, "note": version_of_it, "url": address,
+    }  # fmt: skip
+    entry = ",\n".join(f"  {key} = {{{value}}}" for key, value in fields.items() if value)
+    return f"{words}.\n\n```bibtex\n@misc{{specbias,\n{entry}\n}}\n```"
+
+
+def _author(author: dict) -> str:
+    """A person or a group, as CITATION.cff has them."""
+    return author.get("name") or f"{author['given-names']} {author['family-names']}"

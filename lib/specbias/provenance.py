@@ -22,6 +22,7 @@ PROVENANCE = ("origin", "started", "seeds", "device", "wall_time", "commit")
 
 __all__ = [
     "RECORD",
+    "Provenance",
     "again",
     "book_root",
     "chosen_device",
@@ -36,7 +37,25 @@ __all__ = [
 ]
 
 
-def provenance(dataset: xr.Dataset, *others: xr.Dataset) -> str:
+class Provenance(str):
+    """The line under a figure; ``files`` are those of the runs that it speaks of, below ``results/``.
+
+    Examples
+    --------
+    >>> Provenance("recorded 2026-11-22", ["multistage/four.nc"]).files
+    ('multistage/four.nc',)
+    """
+
+    files: tuple[str, ...]
+
+    def __new__(cls, line: str, files: Iterable[str] = ()):
+        """Text, with the same file named once."""
+        made = super().__new__(cls, line)
+        made.files = tuple(dict.fromkeys(files))
+        return made
+
+
+def provenance(dataset: xr.Dataset, *others: xr.Dataset) -> Provenance:
     """One line on where a dataset of :func:`recorded`, or several, came from, for under a figure.
 
     Examples
@@ -46,8 +65,12 @@ def provenance(dataset: xr.Dataset, *others: xr.Dataset) -> str:
     >>> provenance(xr.Dataset(attrs=attributes))
     'recorded 2026-11-22 · seeds 0–3 · cpu · 432 s · commit abc1234'
     """
-    if others:
-        return _provenance_of_several((dataset, *others))
+    datasets = (dataset, *others)
+    line = _provenance_of_several(datasets) if others else _provenance_of_one(dataset)
+    return Provenance(line, [one.attrs["file"] for one in datasets if "file" in one.attrs])
+
+
+def _provenance_of_one(dataset: xr.Dataset) -> str:
     attributes = dataset.attrs
     missing = [key for key in PROVENANCE if key not in attributes]
     if missing:
@@ -67,7 +90,7 @@ def provenance(dataset: xr.Dataset, *others: xr.Dataset) -> str:
 
 def _provenance_of_several(datasets: tuple[xr.Dataset, ...]) -> str:
     """Their common parts once; what differs is counted or left out, and wall times are added up."""
-    lines = [provenance(dataset).split(" · ") for dataset in datasets]
+    lines = [_provenance_of_one(dataset).split(" · ") for dataset in datasets]
     common = [part for part in lines[0] if all(part in line for line in lines)]
     origins = sorted({dataset.attrs["origin"] for dataset in datasets})
     total = duration(sum(dataset.attrs["wall_time"] for dataset in datasets))

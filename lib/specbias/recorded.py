@@ -9,11 +9,13 @@ environment variables decide what happens, so that no chapter has to:
 ``SPECBIAS_RECORD`` (``no`` unless set)
     ``yes``: write what had to be computed.
 
-``SPECBIAS_RESULTS`` names another folder in place of ``results/``.
+``SPECBIAS_RESULTS`` names another folder in place of ``results/``. ``SPECBIAS_LIVE`` names one in which runs
+that had to be computed leave their numbers for readers of the site; they are never loaded from there.
 """
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import math
@@ -77,7 +79,8 @@ def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) ->
         ``seeds`` (JSON), ``dtype``, ``device`` (the one the function reports in its own attribute ``device``,
         else the one asked for), ``wall_time`` (seconds), ``started`` (UTC), ``commit`` (ending in ``-dirty``
         when the library had uncommitted changes), ``command``, and the versions of specbias, Python, NumPy,
-        xarray and torch.
+        xarray and torch. If the numbers are in a file, ``file`` is its path below ``results/`` or
+        ``SPECBIAS_LIVE``.
 
     Raises
     ------
@@ -107,7 +110,7 @@ def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) ->
     if path is not None and switch("SPECBIAS_RECORDED", default=True) and readable(path):
         found = load_recording(path)
         if canonical_json(json.loads(found.attrs["parameters"])) == wanted:
-            return found.assign_attrs(origin="recorded")
+            return found.assign_attrs(origin="recorded", file=f"{name}.nc")
     write = switch("SPECBIAS_RECORD", default=False)
     if write:
         path = _writable(name)
@@ -118,7 +121,8 @@ def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) ->
     if write:
         write_recording(dataset.assign_attrs(origin="recorded"), path)
         print(f"specbias: recorded {path} ({path.stat().st_size / 1e3:.0f} kB)", file=sys.stderr, flush=True)
-    return dataset
+        return dataset.assign_attrs(file=f"{name}.nc")
+    return _kept(name, dataset, wanted)
 
 
 def recorded_runs() -> dict[str, dict]:
@@ -244,6 +248,19 @@ def _compute(name: str, function: Callable, arguments: dict, parameters: str, de
     check_variables(name, dataset)
     origin = {"device": device, "commit": at_commit, "started": started, "wall_time": wall_time}
     return dataset.assign_attrs(run_attributes(name, dataset, parameters, **origin))
+
+
+def _kept(name: str, dataset: xr.Dataset, parameters: str) -> xr.Dataset:
+    """The live run, its numbers also in a file where ``SPECBIAS_LIVE`` asks for that."""
+    folder = os.environ.get("SPECBIAS_LIVE")
+    if not folder:
+        return dataset
+    mark = hashlib.sha256(parameters.encode()).hexdigest()[:8]  # a chapter may make a run in several ways
+    file = f"live/{name}-{mark}.nc"
+    path = Path(folder) / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_recording(dataset, path)
+    return dataset.assign_attrs(file=file)
 
 
 def _path(name: str) -> Path | None:

@@ -10,7 +10,9 @@ from pathlib import Path
 import click
 
 from specbias._command import (
+    announce,
     as_text,
+    build_switches,
     chosen_values,
     clean_ending,
     interruptible,
@@ -23,6 +25,7 @@ from specbias.chapters import Chapter, chapters, execute, find_chapter, preset_v
 from specbias.expected import expected_seconds
 from specbias.provenance import duration
 from specbias.recorded import recorded_runs
+from specbias.slides.command import slides
 from specbias.sweep.command import sweep
 from specbias.teaching.command import assignments, grade
 
@@ -32,6 +35,7 @@ Examples:
   specbias run spectral-bias --preset quick
   specbias run spectral-bias -p epochs=2000 -p hidden=100 --html
   specbias sweep si-msnn --preset quick -g stages=1,2,3
+  specbias slides multistage
   specbias build --strict
   specbias verify
 """
@@ -109,7 +113,7 @@ def run(chapter, assignments, files, preset, output, device, html, record, recor
         notebook = output / f"{found.name}.ipynb"
         with sole_writer(notebook):
             pass  # or it is said now and not after the announcement
-    _announce(root, found, values)
+    announce(root, found, values)
     changed = [f"-p {name}={as_text(value)}" for name, value in found.changed(values).items()]
     environment = switches(recorded, record)
     environment["SPECBIAS_COMMAND"] = " ".join(
@@ -128,6 +132,7 @@ def run(chapter, assignments, files, preset, output, device, html, record, recor
 
 
 main.add_command(sweep)
+main.add_command(slides)
 main.add_command(assignments)
 main.add_command(grade)
 
@@ -200,10 +205,11 @@ def _all_runs(root: Path, chosen: list[tuple[Chapter, dict]], recorded: bool | N
     """Every chapter, executed if anything has changed."""
     from specbias.site import execute_if_changed
 
+    environment = build_switches(root, recorded)
     runs = []
     for each, values in chosen:
-        _announce(root, each, values)
-        runs.append(execute_if_changed(root, each, values, switches(recorded), force=force))
+        announce(root, each, values)
+        runs.append(execute_if_changed(root, each, values, environment, force=force))
     return runs
 
 
@@ -249,17 +255,6 @@ def verify(arguments) -> None:
     from specbias.__main__ import verify_recordings
 
     sys.exit(verify_recordings(list(arguments)))
-
-
-def _announce(root: Path, chapter: Chapter, values: dict) -> None:
-    from specbias.site import last_duration
-
-    changed = ", ".join(f"{name}={as_text(value)}" for name, value in chapter.changed(values).items())
-    before = last_duration(root, chapter, values)
-    took = f"; the last run took {duration(before)}" if before else ""
-    if not before and not changed and (here := expected_seconds(chapter.name, {})):
-        took = f"; about {duration(here['defaults'])} here"
-    click.echo(f"{chapter.name}: {changed or 'default parameters'}{took}", err=True)
 
 
 def _list_chapter(root: Path, chapter: Chapter, runs: dict[str, dict]) -> None:

@@ -26,6 +26,7 @@ import yaml
 from specbias._files import whole_file
 from specbias.chapters import Chapter, execute
 from specbias.claims import Claim, collect, load_claims
+from specbias.downloads import add_downloads, copy_data, without_machine
 from specbias.pages import fill_pages
 
 __all__ = [
@@ -39,8 +40,9 @@ __all__ = [
 ]
 
 NOT_IN_CHAPTERS = {  # of lib/specbias and of experiments: files, and folders
-    "__main__.py", "_command.py", "chapters.py", "expected.py", "pages.py", "parameters.py",
-    "playground", "rerun.py", "singlepage.py", "site.py", "slices", "sweep", "verify.py",
+    "__main__.py", "_command.py", "chapters.py", "downloads.py", "expected.py", "pages.py", "parameters.py",
+    "playground", "rerun.py", "singlepage.py", "site.py", "slices", "slides", "sweep", "teaching",
+    "verify.py",
 }  # fmt: skip
 
 
@@ -152,21 +154,27 @@ def stage(
         root / "book", staged / "book", ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints")
     )
     shutil.copytree(root / "assets", staged / "assets")
+    sources, data = staged / "assets" / "chapters", staged / "assets" / "results"
     for run in runs:
-        (staged / "book" / f"{run.chapter.name}.md").unlink()
-        notebook = without_widgets(json.loads(run.notebook.read_text("utf-8")))
+        sources.mkdir(exist_ok=True)
+        (staged / "book" / f"{run.chapter.name}.md").rename(sources / f"{run.chapter.name}.md")
+        notebook = without_machine(without_widgets(json.loads(run.notebook.read_text("utf-8"))))
         if run.changed:
             notebook["cells"].insert(1, this_run_cell(run))
         (staged / "book" / f"{run.chapter.name}.ipynb").write_text(json.dumps(notebook), "utf-8")
     if toc is None:  # a page by itself has nothing to fill in, and no files beside it
         for path in (root / "results").rglob("*.nc"):
-            copy = staged / "assets" / path.relative_to(root)
+            copy = data / path.relative_to(root / "results")
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, copy)
+        for run in runs:
+            copy_data(run.notebook, data)
         fill_pages(staged / "book", runs, _claims(staged))
     settings = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
     settings["execute"]["execute_notebooks"] = "off"
-    settings["exclude_patterns"] = [x for x in settings.get("exclude_patterns", []) if x != "book/*.ipynb"]
+    wanted = ("book/*.ipynb", "results")  # here chapters are notebooks, and _static has the recordings
+    patterns = settings.get("exclude_patterns", [])
+    settings["exclude_patterns"] = [pattern for pattern in patterns if pattern not in wanted]
     settings["sphinx"]["config"].update(config or {})
     (staged / "_config.yml").write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
     contents = toc or yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
@@ -180,9 +188,11 @@ def without_widgets(notebook: dict) -> dict:
     --------
     >>> bar = {"data": {"application/vnd.jupyter.widget-view+json": {}, "text/plain": ["0%"]}}
     >>> cell = {"cell_type": "code", "outputs": [bar, {"data": {"text/html": "<p>"}}]}
-    >>> len(without_widgets({"cells": [cell]})["cells"][0]["outputs"])
-    1
+    >>> bare = without_widgets({"cells": [cell], "metadata": {"widgets": {"state": {}}}})
+    >>> len(bare["cells"][0]["outputs"]), bare["metadata"]
+    (1, {})
     """
+    notebook["metadata"].pop("widgets", None)  # some 60 kB of states that nothing in the page shows
     widget = "application/vnd.jupyter.widget-view+json"
     for cell in notebook["cells"]:
         if "outputs" in cell:
@@ -265,7 +275,8 @@ def mathjax_folder() -> Path:
 def setup(app) -> dict:
     """Sphinx calls this: MathJax goes into the site, and single pages keep every extension's HTML."""
     app.connect("config-inited", _mend_extensions, priority=999)
-    app.connect("html-page-context", _mend_roles)
+    app.connect("html-page-context", _mend_pages)
+    app.connect("html-page-context", add_downloads)
     app.connect("build-finished", _copy_mathjax)
     app.connect("build-finished", _empty_icon_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -282,10 +293,15 @@ def _mend_extensions(app, config) -> None:
     app.registry.css_files = [sheet for sheet in app.registry.css_files if "thebe" not in sheet[0]]
 
 
-def _mend_roles(app, page, template, context, doctree) -> None:
-    """The references are a list whose entries have a role that is none of a list's, and deprecated."""
+def _mend_pages(app, page, template, context, doctree) -> None:
+    """Mend what two extensions write into pages.
+
+    The references are a list whose entries have a role that is none of a list's, and deprecated. All
+    exercises of a page have the same id, and all solutions.
+    """
     if "body" in context:
-        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        context["body"] = re.sub(r' id="(exercise|solution)-content"', "", body)
 
 
 def _copy_mathjax(app, error) -> None:

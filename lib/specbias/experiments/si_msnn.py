@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from specbias.experiments.si_msnn_fits import ablations, flow_fits, stage_limits
+from specbias.experiments.si_msnn_fits import ablations, stage_limits
+from specbias.experiments.si_msnn_flow import flow_fits
 from specbias.experiments.si_msnn_plane import TREATMENTS, plane_fits
 
 Variants = dict[str, dict]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from os import PathLike
 
 import numpy as np
@@ -147,8 +149,13 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
         self.device = device
         self.verbose = verbose
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> MultistageRegressor:
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, *, callback: Callable[[object, int], object] | None = None
+    ) -> MultistageRegressor:
         """Fit to ``X`` ``(n, d)``, scattered or gridded, and ``y`` ``(n,)``; the order does not matter.
+
+        ``callback`` is called with the regressor, whose ``stages_`` are those made so far, and the iterations
+        of the stage that is being fitted, after each of its steps; an exception that it raises ends the fit.
 
         Raises
         ------
@@ -174,7 +181,7 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
             print(f"device: {self.device_} ({why})")
         train, held = self._split(X, generator)
         with threadpool_limits(1, "blas"):  # the matrices are small: a second thread would only wait
-            self._fit_stages(X, y, train, held, generator)
+            self._fit_stages(X, y, train, held, generator, callback and partial(callback, self))
         return self
 
     def predict(self, X: ArrayLike, *, extended: bool = False) -> np.ndarray:
@@ -244,7 +251,7 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
 
     def _fit_stages(
         self, X: np.ndarray, y: np.ndarray, train: np.ndarray, held: np.ndarray,
-        generator: np.random.Generator,
+        generator: np.random.Generator, seen: Callable[[int], object] | None,
     ) -> None:  # fmt: skip
         x, exact = (self._scaled(X, kind) for kind in (np.float64, np.longdouble))
         self.stages_, left = [], y.copy()
@@ -260,9 +267,9 @@ class MultistageRegressor(RegressorMixin, BaseEstimator):
                 self.stopped_ = enough
                 break
             if self.initialization_ == "spectrum":
-                stage = fit_spectrum(self, number, left, generator)
+                stage = fit_spectrum(self, number, left, generator, seen)
             else:
-                stage = fit_network(self, number, x, left, train, held, generator)
+                stage = fit_network(self, number, x, left, train, held, generator, seen)
             after = stage.taken_from(left, exact)
             if number and held.size and rms(after[held]) > WORSE * held_sizes[-1]:
                 self.stopped_ = "a further stage did not improve the points held out, and was left out"

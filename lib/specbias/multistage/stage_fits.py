@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -18,7 +19,7 @@ from specbias.spectra import dominant_wavenumber
 
 def fit_network(
     model, number: int, x: np.ndarray, left: np.ndarray, train: np.ndarray, held: np.ndarray,
-    generator: np.random.Generator,
+    generator: np.random.Generator, seen: Callable[[int], object] | None,
 ) -> Stage:  # fmt: skip
     """Fit a tanh network, or one that begins at the residue's frequency, to all points but those held out."""
     began, size = time.perf_counter(), rms(left[train]) if model.normalize else 1.0
@@ -33,7 +34,7 @@ def fit_network(
         value = partial(network.loss_and_gradient, x=inputs, y=goal)
     else:
         value = loss_on(network, inputs, goal, model.device_)
-    watch = Watch(network, x[held], left[held] / size, model.patience, model.max_iter, model.verbose)
+    watch = Watch(network, x[held], left[held] / size, model.patience, model.max_iter, model.verbose, seen)
     with watch:
         found = minimize(
             value, network.initial(generator), model.optimizer, max_iter=model.max_iter,
@@ -46,13 +47,16 @@ def fit_network(
     )  # fmt: skip
 
 
-def fit_spectrum(model, number: int, left: np.ndarray, generator: np.random.Generator) -> Stage:
+def fit_spectrum(
+    model, number: int, left: np.ndarray, generator: np.random.Generator,
+    seen: Callable[[int], object] | None,
+) -> Stage:  # fmt: skip
     """Fit a network on the residue's largest modes to all points of the model's grid."""
     began, size = time.perf_counter(), rms(left) if model.normalize else 1.0
     goal = left.reshape(model._lattice.shape) / size
     features = model.features[number] if np.ndim(model.features) else model.features
-    with Progress(model.max_iter, model.verbose) as seen:
-        settings = {"max_iter": model.max_iter, "device": model.device_, "callback": seen}
+    with Progress(model.max_iter, model.verbose, seen) as progress:
+        settings = {"max_iter": model.max_iter, "device": model.device_, "callback": progress}
         if model.recipe == "published":
             network, found = fit_published(
                 goal, model._lattice, tuple(model.hidden), generator, features=features, **settings

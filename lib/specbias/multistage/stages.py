@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,9 +58,10 @@ class Stage:
 
 
 class Progress:
-    """A bar over the iterations of a search; called with how many there were so far."""
+    """A bar over the iterations of a search; called with how many there were so far, it tells ``seen``."""
 
-    def __init__(self, total: int, shown: bool):
+    def __init__(self, total: int, shown: bool, seen: Callable[[int], object] | None = None):
+        self.seen = seen
         self.bar = tqdm(total=total, unit="iteration", leave=False, disable=not shown)
 
     def __enter__(self) -> Progress:
@@ -71,15 +73,18 @@ class Progress:
     def __call__(self, iteration: int, parameters: object, value: float) -> None:
         self.bar.update(iteration - self.bar.n)
         self.bar.set_postfix_str(f"{value:.1e}", refresh=False)
+        if self.seen:
+            self.seen(iteration)
 
 
 class Watch:
     """Looks at the points held out: keeps the best parameters, and ends the search when they stay behind."""
 
     def __init__(
-        self, network: StageNetwork, x: np.ndarray, y: np.ndarray, patience: int, total: int, shown: bool
-    ):
-        self.network, self.x, self.y, self.patience = network, x, y, patience
+        self, network: StageNetwork, x: np.ndarray, y: np.ndarray, patience: int, total: int, shown: bool,
+        seen: Callable[[int], object] | None = None,
+    ):  # fmt: skip
+        self.network, self.x, self.y, self.patience, self.seen = network, x, y, patience, seen
         self.least, self.best, self.at = np.inf, None, 0
         self.bar = tqdm(total=total, unit="iteration", leave=False, disable=not shown)
 
@@ -91,6 +96,8 @@ class Watch:
 
     def __call__(self, iteration: int, parameters: np.ndarray, value: float) -> bool:
         self.bar.update()
+        if self.seen:
+            self.seen(iteration)
         if not len(self.y) or iteration % CHECK_EVERY:
             return False
         self._look(iteration, parameters)

@@ -281,10 +281,21 @@ def _thinned(count: int, limit: int = 600) -> np.ndarray:
 
 
 def provenance_html(text: str) -> str:
-    """Return the small line under a figure that says where its data come from."""
+    """Return the small line under a figure that says where its data come from.
+
+    Files of a :class:`specbias.provenance.Provenance` are only named, unseen: where they can be downloaded
+    is known to the site (:mod:`specbias.downloads`) and not to a notebook.
+
+    Examples
+    --------
+    >>> provenance_html("live · seed 0")
+    '<p class="provenance" style="font-size:.85em;margin:.2em 0 0">live · seed 0</p>'
+    """
     if not text:
         return ""
-    return f'<p class="provenance" style="font-size:.85em;margin:.2em 0 0">{escape(text)}</p>'
+    files = " ".join(getattr(text, "files", ()))
+    named = f' data-files="{escape(files)}"' if files else ""
+    return f'<p class="provenance"{named} style="font-size:.85em;margin:.2em 0 0">{escape(text)}</p>'
 
 
 def _inline(svg: str, alt: str, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 from specbias._command import interruptible, one_line_errors, root_folder
 from specbias._files import check_folder
 from specbias.provenance import duration
+from specbias.sweep.workers import cores
 
 FOLDER = Path("_build") / "assignments"
 
@@ -72,12 +72,15 @@ def assignments(names, output) -> None:
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the checks' numbers.")
 @click.option(
-    "--workers", type=click.IntRange(1), metavar="N", help="Submissions at a time [default: one for 2 cores]."
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Submissions at a time [default: one for each core].",
 )
 @click.option(
     "--cell-seconds",
     type=click.FloatRange(1),
-    default=120,
+    default=60,
     show_default=True,
     help="Longest time for a cell.",
 )
@@ -93,7 +96,7 @@ def grade(submissions, output, marks, seed, workers, cell_seconds, memory) -> No
         from tqdm import tqdm
 
         from specbias.teaching import grade as grading
-        from specbias.teaching.execute import Limits
+        from specbias.teaching.kernel import Limits
         from specbias.teaching.submissions import find_submissions
 
         root, known = _wanted(())
@@ -102,7 +105,13 @@ def grade(submissions, output, marks, seed, workers, cell_seconds, memory) -> No
         found, strange = find_submissions(submissions, known)
         for sentence in strange:
             click.echo(f"specbias: {sentence}", err=True)
-        limits = Limits(cell_seconds=cell_seconds, seconds=8 * cell_seconds, memory=int(memory * 2**30))
+        workers = min(workers or cores(), len(found))
+        limits = Limits(
+            cell_seconds=cell_seconds,
+            seconds=8 * cell_seconds,
+            memory=int(memory * 2**30),
+            threads=max(1, cores() // workers),
+        )
         used = {one.assignment.name: one.assignment for one in found}.values()
         with tqdm(total=len(used) + len(found), unit="notebook", disable=None) as bar:
 
@@ -111,8 +120,9 @@ def grade(submissions, output, marks, seed, workers, cell_seconds, memory) -> No
                 bar.update()
 
             grading.warm(used, folder, progress=done)
-            graded = grading.grade(found, folder, marks=marks, limits=limits, seed=seed,
-                                   workers=workers or max(1, (os.cpu_count() or 1) // 2), progress=done)  # fmt: skip
+            graded = grading.grade(
+                found, folder, marks=marks, limits=limits, seed=seed, workers=workers, progress=done
+            )
         _summary(graded, folder)
 
 
@@ -121,16 +131,15 @@ def _summary(graded, folder: Path) -> None:
     reported = [one for one in graded if one.execution.reports]
     unread = sum(points.points is None for one in graded for points in one.points.values())
     seconds = sum(one.execution.seconds for one in graded)
-    click.echo(
-        f"{len(graded)} submissions graded ({duration(seconds)} of execution), {len(reported)} with something reported"
-    )
+    click.echo(f"{len(graded)} submissions graded ({duration(seconds)} of execution)")
+    click.echo(f"{len(reported)} of them have something to report{':' if reported else ''}")
     for one in reported:
         click.echo(
             f"  {one.submission.student}, {one.submission.assignment.name}: {one.execution.reports[0]}"
         )
     if unread:
         click.echo(
-            f"{unread} answers are to be read: fill in points in {folder / 'answers.csv'}, copy it, and pass it as --marks"
+            f"{unread} answers are to be read: fill in a copy of {folder / 'answers.csv'}, pass it as --marks"
         )
     layers = {one.execution.layers for one in graded} - {""}
     click.echo(f"sandbox: {'; '.join(sorted(layers)) or 'nothing was executed'}")

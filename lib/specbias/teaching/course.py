@@ -1,7 +1,7 @@
 """nbgrader's course folder: derive what students get, keep points in its gradebook.
 
-nbgrader takes solutions and hidden checks out of a source, and its gradebook opens in its own form grader. It does
-not execute anything here: :mod:`specbias.teaching.execute` has done so.
+nbgrader takes solutions and hidden checks out of a source, and its gradebook opens in its own form grader. It
+does not execute anything here: :mod:`specbias.teaching.execute` has done so.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Course:
         from traitlets.config import Config
 
         self.folder = folder.resolve()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "exchange").mkdir(parents=True, exist_ok=True)  # not used, but looked for
         config = Config()
         config.CourseDirectory.root = str(self.folder)
         config.CourseDirectory.course_id = "specbias"
@@ -65,7 +65,7 @@ class Course:
         config.ClearSolutions.code_stub = {"python": 'raise NotImplementedError("your answer goes here")'}
         config.ClearSolutions.text_stub = "*Your answer goes here.*"
         config.Execute.enabled = config.ClearOutput.enabled = False
-        # nbgrader starts alembic by its name, which is where this Python is, also when that is not in the path.
+        # nbgrader starts alembic by its name; it is where this Python is, which need not be in the path.
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         logging.getLogger("traitlets").setLevel(logging.ERROR)
         self._api = NbGraderAPI(config=config)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from specbias.teaching.sources import graded
+
 if TYPE_CHECKING:
     from specbias.teaching.grade import Graded
 
@@ -15,7 +17,9 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .6rem; border-bottom: 1px solid #8885; }
 td.points { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }
-.full { border-left: .3rem solid #0a7f5a; } .none { border-left: .3rem solid #b3430f; } .open { border-left: .3rem solid #6b6b6b; }
+tr { border-left: .3rem solid #6b6b6b; }
+tr.full { border-left-color: #0a7f5a; }
+tr.none { border-left-color: #b3430f; }
 """
 
 
@@ -26,15 +30,15 @@ def page(one: Graded) -> str:
     most = sum(part.most for part in one.points.values())
     unread = any(part.points is None for part in one.points.values())
     pending = " What is to be read by a person is still missing in it." if unread else ""
-    from specbias.teaching.sources import graded
-
     rows = "\n".join(_row(one, about.grade_id) for _, about in graded(one.execution.notebook))
     return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title><style>{STYLE}</style></head>
 <body><main><h1>{escape(title)}</h1>
 <p><strong>{got:g} of {most:g} points.</strong>{pending}</p>
-<table><thead><tr><th scope="col">Part</th><th scope="col">Points</th><th scope="col">What was said</th></tr></thead>
+<table>
+<thead><tr><th scope="col">Part</th><th scope="col">Points</th><th scope="col">What was said</th></tr></thead>
 <tbody>
 {rows}
 </tbody></table>
@@ -51,7 +55,8 @@ def _row(one: Graded, part: str) -> str:
     text = "".join(
         f"<pre>{escape(line)}</pre>" for line in (said, one.answers.get(part, ""), points.comment) if line
     )
-    return f'<tr class="{kind}"><th scope="row">{escape(part)}</th><td class="points">{number}</td><td>{text}</td></tr>'
+    cells = f'<th scope="row">{escape(part)}</th><td class="points">{number}</td><td>{text}</td>'
+    return f'<tr class="{kind}">{cells}</tr>'
 
 
 def _reports(one: Graded) -> str:

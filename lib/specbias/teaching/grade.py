@@ -1,4 +1,4 @@
-"""Grade a folder of submissions without a server: execute each in a sandbox, keep points, tell the student."""
+"""Grade a folder of submissions without a server: execute each in a sandbox, keep points, write feedback."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from pathlib import Path
 import nbformat
 
 from specbias._files import whole_file
+from specbias.parts import library_digest
 from specbias.teaching.course import Course, Points
-from specbias.teaching.execute import Execution, Limits, execute, is_check
+from specbias.teaching.execute import Execution, execute, is_check
+from specbias.teaching.kernel import USUAL, Limits
 from specbias.teaching.sources import Assignment, graded
 from specbias.teaching.submissions import Submission, merged, read
 
-GRADES = ("student", "assignment", "checks", "of_checks", "words", "of_words", "total", "of", "unread", "reports", "seconds", "file")  # fmt: skip
+GRADES = ("student", "assignment", "checks", "of_checks", "words", "of_words", "total", "of", "unread")
+GRADES += ("reports", "seconds", "file")
 PARTS = ("student", "assignment", "part", "points", "of", "message")
 MARKS = ("student", "assignment", "part", "points", "of", "comment", "answer")
 
@@ -55,12 +58,12 @@ def grade(
     folder: Path,
     *,
     marks: Path | None = None,
-    limits: Limits = Limits(),
+    limits: Limits = USUAL,
     seed: int = 0,
     workers: int = 1,
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[Graded]:
-    """Grade ``submissions`` and write ``grades.csv``, ``parts.csv``, ``answers.csv`` and ``feedback/`` into ``folder``.
+    """Grade ``submissions``; grades.csv, parts.csv, answers.csv and the folder feedback go to ``folder``.
 
     A submission that was executed with the same source, seed and limits is not executed again.
 
@@ -131,14 +134,10 @@ def _executed(submission: Submission, folder: Path, limits: Limits, seed: int) -
 
 
 def _key(submission: Submission, limits: Limits, seed: int) -> str:
-    """Changes when anything does that decides about the result."""
-    parts = (
-        submission.path.read_bytes(),
-        submission.assignment.path.read_bytes(),
-        repr(limits).encode(),
-        str(seed).encode(),
-    )
-    return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    """Changes when anything does that decides about the result: both notebooks, the library, limits, seed."""
+    parts = [path.read_bytes() for path in (submission.path, submission.assignment.path)]
+    parts.append(repr((library_digest(), replace(limits, threads=1), seed)).encode())
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def _kept(path: Path, key: str) -> Execution | None:
@@ -213,14 +212,17 @@ def write_tables(done: Sequence[Graded], folder: Path) -> None:
     from specbias.teaching.feedback import page
 
     _write_csv(folder / "grades.csv", GRADES, [_row(one) for one in done])
-    _write_csv(folder / "parts.csv", PARTS, [
-        (one.submission.student, one.submission.assignment.name, part, _blank(got.points), got.most, one.messages.get(part, ""))
-        for one in done for part, got in _in_order(one).items()
-    ])  # fmt: skip
-    _write_csv(folder / "answers.csv", MARKS, [
-        (one.submission.student, one.submission.assignment.name, part, _blank(got.points), got.most, got.comment, one.answers[part])
-        for one in done for part, got in _in_order(one).items() if part in one.answers
-    ])  # fmt: skip
+    parts, answers = [], []
+    for one in done:
+        who = (one.submission.student, one.submission.assignment.name)
+        for _, about in graded(one.execution.notebook):
+            name, got = about.grade_id, one.points[about.grade_id]
+            row = (*who, name, _blank(got.points), got.most)
+            parts.append((*row, one.messages.get(name, "")))
+            if name in one.answers:
+                answers.append((*row, got.comment, one.answers[name]))
+    _write_csv(folder / "parts.csv", PARTS, parts)
+    _write_csv(folder / "answers.csv", MARKS, answers)
     for one in done:
         path = folder / "feedback" / one.submission.student / f"{one.submission.assignment.name}.html"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -228,20 +230,19 @@ def write_tables(done: Sequence[Graded], folder: Path) -> None:
             temporary.write_text(page(one), encoding="utf-8")
 
 
-def _in_order(one: Graded) -> dict[str, Points]:
-    """Points by part, in the order of the notebook."""
-    return {about.grade_id: one.points[about.grade_id] for _, about in graded(one.execution.notebook)}
-
-
 def _row(one: Graded) -> tuple:
     checks, words = (one.submission.assignment.points(read=read) for read in (False, True))
-    of_checks, of_words = sum(checks.values()), sum(words.values())
     got_checks = sum(one.points[part].points for part in checks)
     got_words = sum(one.points[part].points or 0.0 for part in words)
-    unread = sum(one.points[part].points is None for part in words)
-    reports = "; ".join(one.execution.reports)
-    return (one.submission.student, one.submission.assignment.name, got_checks, of_checks, got_words, of_words, got_checks + got_words,
-            of_checks + of_words, unread, reports, f"{one.execution.seconds:.1f}", one.submission.path.name)  # fmt: skip
+    of_checks, of_words = sum(checks.values()), sum(words.values())
+    return (
+        *(one.submission.student, one.submission.assignment.name),
+        *(got_checks, of_checks, got_words, of_words, got_checks + got_words, of_checks + of_words),
+        sum(one.points[part].points is None for part in words),
+        "; ".join(one.execution.reports),
+        f"{one.execution.seconds:.1f}",
+        one.submission.path.name,
+    )
 
 
 def _blank(points: float | None):

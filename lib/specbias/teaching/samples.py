@@ -1,8 +1,8 @@
 """Submissions that prove an assignment: the author's, nobody's, and mistakes that students make.
 
-``assignments/samples/ASSIGNMENT.yaml`` lists wrong solutions; each says what it gets wrong, in which answers, which
-checks it must fail, and what the message must say. Three more are made for every assignment: the author's own
-solution, the same with every ``seed = 0`` another number, and the version for students as it is handed out.
+``assignments/samples/ASSIGNMENT.yaml`` lists wrong solutions; each says what it gets wrong, in which answers,
+which checks it must fail, and what the message must say. Three more are made for every assignment: the
+author's own solution, the same with every ``seed = 0`` another number, and the untouched students' version.
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
 """Start a notebook's kernel so that what it executes can harm neither the grader nor other submissions.
 
-``python -P -m specbias.teaching.sandbox SETTINGS.json CONNECTION`` is what :mod:`specbias.teaching.execute` starts. What holds
-is put up in layers, from the operating system's to Python's, as far as the machine has them:
+``python -P -m specbias.teaching.sandbox SETTINGS.json CONNECTION`` is what :mod:`specbias.teaching.kernel`
+starts. What holds is put up in layers, the operating system's and Python's, as far as the machine has them:
 
 - limits on memory, on the size of files and on open files (``setrlimit``);
 - no network: a network namespace of its own (Linux);
-- no files but Python's, the library's and a working copy's, which alone can be written (Landlock, Linux 5.13);
+- own processes: a process namespace of its own (Linux), so that none outlives the kernel, whatever it does;
+- no files but Python's, the library's and its own folder's, which alone is written (Landlock, Linux 5.13);
 - an audit hook (PEP 578), on every system, which refuses the same from within Python and *reports* it.
 
 The report is also how the grader learns that a check ran to its end, and that nothing it was written with had
-been replaced: lines that begin with a word which the executed code is not told. Python lets a program look into
-everything of its own process, so a determined attacker can find that word; this is a guard against accidents and
-against tricks that are easy to think of, and it leaves a trace of the rest.
+been replaced: lines that begin with a word which the executed code is not told. Python lets a program look
+into everything of its own process, so a determined attacker can find that word. This is a guard against
+accidents and against tricks that are easy to think of, and it leaves a trace of the rest.
 """
 
 from __future__ import annotations
@@ -23,14 +24,38 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import FunctionType
 
+BUILTINS = [
+    "abs",
+    "all",
+    "any",
+    "float",
+    "isinstance",
+    "len",
+    "max",
+    "min",
+    "sorted",
+    "sum",
+    "AssertionError",
+]
 REPLACEABLE = {
-    "specbias.teaching.checks": ("check", "close", "generator", "_numbers", "_plain", "_equal", "_difference"),
-    "numpy": ("all", "any", "abs", "allclose", "array", "asarray", "isclose", "max", "mean", "sqrt", "sum"),
-    "numpy.random": ("default_rng",),
-    "numpy.testing": ("assert_allclose", "assert_array_equal"),
-    "builtins": ("abs", "all", "any", "float", "isinstance", "len", "max", "min", "sorted", "sum", "AssertionError"),
-}  # fmt: skip
+    "specbias.teaching.checks": [
+        "check",
+        "close",
+        "generator",
+        "_numbers",
+        "_plain",
+        "_known",
+        "_equal",
+        "_difference",
+    ],
+    "numpy": ["all", "any", "abs", "allclose", "array", "asarray", "isclose", "max", "mean", "sqrt", "sum"],
+    "numpy.random": ["default_rng"],
+    "numpy.testing": ["assert_allclose", "assert_array_equal"],
+    "builtins": BUILTINS,
+}
+LIBRARIES = ("specbias", "numpy", "scipy")
 PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "pty.spawn")
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 CHANGES = {"os.remove": 1, "os.rename": 2, "os.rmdir": 1, "os.mkdir": 1, "os.truncate": 1, "os.chmod": 1,
@@ -45,6 +70,7 @@ def main(settings: Path, connection: str) -> None:
     layers = _isolated(wanted["memory"], wanted["readable"], wanted["writable"])
     _preload()
     kernel = _kernel(connection)
+    kernel.shell.ask_exit = _no_exit
     tell = _teller(report, wanted["word"])
     tell(f"layers {', '.join(layers)}")
     sys.addaudithook(_hook(tell, wanted["readable"], wanted["writable"], _watch(kernel.shell)))
@@ -60,8 +86,7 @@ def _isolated(memory: int, readable: Sequence[str], writable: Sequence[str]) -> 
         layers.append("limits")
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
-        if _no_network(libc):
-            layers.append("no network")
+        layers += _namespaces(libc)
         if _no_other_files(libc, readable, writable):
             layers.append("own files only")
     return [*layers, "audit hook"]
@@ -86,10 +111,22 @@ def _limited(memory: int) -> bool:
     return False
 
 
-def _no_network(libc) -> bool:
-    """Into an empty network namespace, as an ordinary user by a user namespace; before any thread starts."""
-    new_user, new_network = 0x10000000, 0x40000000
-    return libc.unshare(new_network) == 0 or libc.unshare(new_user | new_network) == 0
+def _namespaces(libc) -> list[str]:
+    """Into namespaces of its own, as an ordinary user by a user namespace; before any thread starts.
+
+    A process namespace holds only what is started from now on. So the kernel is a child from here on, the
+    first in it, and with it all others end; this process waits for it, and takes it along when killed.
+    """
+    new_user, new_network, new_processes = 0x10000000, 0x40000000, 0x20000000
+    for user in (0, new_user):
+        if libc.unshare(user | new_network | new_processes) == 0:
+            if child := os.fork():
+                os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
+            libc.prctl(1, 9)  # PR_SET_PDEATHSIG: killed with the process that waits
+            return ["no network", "own processes"]
+        if libc.unshare(user | new_network) == 0:
+            return ["no network"]
+    return []
 
 
 class _Ruleset(ctypes.Structure):
@@ -148,6 +185,11 @@ def _kernel(connection: str):
     return kernel
 
 
+def _no_exit() -> None:
+    """What ``exit()`` does here: its own cell fails. The kernel would end in the midst of the next one."""
+    raise RuntimeError("exit() would end the kernel; leave it out")
+
+
 def _teller(report: int, word: str) -> Callable[[str], None]:
     def tell(line: str) -> None:
         os.write(report, f"{word} {line}\n".encode(errors="replace"))
@@ -155,8 +197,17 @@ def _teller(report: int, word: str) -> Callable[[str], None]:
     return tell
 
 
-def _watch(shell) -> Callable[[], list[str]]:
-    """A function that names what has been replaced since now, of what decides about a check."""
+def _watch(shell) -> Callable[[Sequence[str], str], list[str]]:
+    """A function that names what has been replaced since now, of what decides about a check.
+
+    It takes the names of the functions that the check has defined, and the check's file name: by these it
+    knows whether they still are the check's.
+    """
+    import numpy
+
+    from specbias.teaching import checks
+
+    given = {"np": numpy} | {name: getattr(checks, name) for name in checks.__all__}
 
     def seen() -> dict[str, object]:
         parts = {
@@ -170,10 +221,32 @@ def _watch(shell) -> Callable[[], list[str]]:
             for name in REPLACEABLE["builtins"]
             if callable(found := shell.user_ns.get(name))
         }
-        return parts | code | shadows | _shell_parts(shell)
+        names = {
+            f"{name} (of the notebook)": found
+            for name, right in given.items()
+            if (found := shell.user_ns.get(name)) is not right
+        }
+        return parts | code | shadows | names | _from_cells() | _shell_parts(shell)
+
+    def replaced(functions: Sequence[str], file: str) -> list[str]:
+        changed = [name for name, part in seen().items() if before.get(name) is not part]
+        codes = {name: getattr(shell.user_ns.get(name), "__code__", None) for name in functions}
+        others = [name for name, code in codes.items() if getattr(code, "co_filename", None) != file]
+        return changed + [f"{name} (of the check)" for name in others]
 
     before = seen()
-    return lambda: [name for name, part in seen().items() if before.get(name) is not part]
+    return replaced
+
+
+def _from_cells() -> dict[str, object]:
+    """Functions of the libraries that a check may call which come from a cell of the notebook."""
+    return {
+        f"{module}.{name}": part
+        for module, loaded in list(sys.modules.items())
+        if module.partition(".")[0] in LIBRARIES and loaded is not None
+        for name, part in list(vars(loaded).items())
+        if type(part) is FunctionType and "ipykernel_" in part.__code__.co_filename
+    }
 
 
 def _shell_parts(shell) -> dict[str, object]:
@@ -193,8 +266,8 @@ def _shell_parts(shell) -> dict[str, object]:
     return {"IPython's hooks": sys.intern(f"{[len(found) for found in hooks]} {listeners} {own}")}
 
 
-def _hook(tell, readable: Sequence[str], writable: Sequence[str], replaced: Callable[[], list[str]]):
-    """The audit hook: refuses and reports; answers ``sys.audit("specbias.passed", number)`` in the report."""
+def _hook(tell, readable: Sequence[str], writable: Sequence[str], replaced: Callable):
+    """The audit hook: refuses and reports; answers in the report when a check has passed."""
     own = os.getpid()
     writable = tuple(os.path.realpath(path) for path in writable)
     readable = (*(os.path.realpath(path) for path in readable), *writable)
@@ -209,8 +282,9 @@ def _hook(tell, readable: Sequence[str], writable: Sequence[str], replaced: Call
             if isinstance(path, (str, bytes)):
                 _opened(os.path.realpath(os.fsdecode(path)), mode, flags)
         elif event == "specbias.passed":
-            changed = replaced()
-            tell(f"replaced {', '.join(changed)}" if changed else f"passed {arguments[0]}")
+            number, functions = arguments
+            changed = replaced(functions, sys._getframe(1).f_code.co_filename)
+            tell(f"replaced {', '.join(changed)}" if changed else f"passed {number}")
         elif event in CHANGES:
             for path in arguments[: CHANGES[event]]:
                 if isinstance(path, (str, bytes)) and not _beneath(
@@ -220,7 +294,7 @@ def _hook(tell, readable: Sequence[str], writable: Sequence[str], replaced: Call
         elif event in NETWORK:
             refuse("the network")
         elif event.startswith(PROGRAMS):
-            refuse(f"another program: {arguments[0]}")
+            refuse(f"another program: {arguments[0] if arguments else event}")
         elif event in ("os.kill", "os.killpg") and arguments[0] != own:
             refuse("to stop other processes")
 

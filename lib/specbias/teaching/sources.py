@@ -1,4 +1,4 @@
-"""The assignments' sources: notebooks as text, with solutions, checks and what nbgrader must know of each cell.
+"""The assignments' sources: notebooks as text, with solutions, checks and what nbgrader must know of cells.
 
 A source says of a cell only what matters, and the rest follows:
 
@@ -60,7 +60,7 @@ def assignments(root: Path) -> list[Assignment]:
 
 
 def read_source(path: Path) -> nbformat.NotebookNode:
-    """The notebook of a source, with nbgrader's metadata complete; ValueError names a cell that is not well formed."""
+    """The notebook of a source, nbgrader's metadata complete; ValueError names a cell that is ill formed."""
     import jupytext
 
     notebook = jupytext.read(path)
@@ -88,24 +88,17 @@ def read_source(path: Path) -> nbformat.NotebookNode:
 
 def _complete(path: Path, cell, about: dict) -> nbformat.NotebookNode:
     """All the keys that nbgrader wants, from the two that are written."""
+    where = f"{path.name}, {about['grade_id']}"
     if unknown := set(about) - {"grade_id", "points"}:
-        raise ValueError(
-            f"{path.name}, {about['grade_id']}: {sorted(unknown)[0]!r} is unknown; allowed are grade_id, points"
-        )
+        raise ValueError(f"{where}: {sorted(unknown)[0]!r} is unknown; allowed are grade_id, points")
     points = about.get("points")
+    if points is None and cell.cell_type != "code":
+        raise ValueError(f"{where}: an answer in words needs points")
     if points is not None and not points > 0:
-        raise ValueError(f"{path.name}, {about['grade_id']}: points is {points}; allowed is a number above 0")
-    if cell.cell_type != "code" and points is None:
-        raise ValueError(f"{path.name}, {about['grade_id']}: an answer in words needs points")
+        raise ValueError(f"{where}: points is {points}; allowed is a number above 0")
     solution = points is None or cell.cell_type != "code"
-    complete = {
-        "grade_id": about["grade_id"],
-        "schema_version": 3,
-        "task": False,
-        "solution": solution,
-        "locked": not solution,
-        "grade": points is not None,
-    }
+    complete = {"grade_id": about["grade_id"], "schema_version": 3, "task": False}
+    complete |= {"solution": solution, "locked": not solution, "grade": points is not None}
     return nbformat.from_dict(complete | ({} if points is None else {"points": float(points)}))
 
 

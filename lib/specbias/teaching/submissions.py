@@ -1,7 +1,7 @@
 """Find what students have handed in, and put their answers into the source again.
 
-Only a student's answers are taken from what was handed in; checks and given code always are the source's. So it
-does not matter what a submission has changed, deleted or copied.
+Only a student's answers are taken from what was handed in; checks and given code always are the source's. So
+it does not matter what a submission has changed, deleted or copied.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Submission:
 def find_submissions(folder: Path, known: Iterable[Assignment]) -> tuple[list[Submission], list[str]]:
     """Submissions below ``folder``, and sentences about the files that cannot be placed.
 
-    The student is the first folder below ``folder``, or, for a notebook that lies in it directly, what its name has
-    beside the assignment's: ``ada/multistage.ipynb`` and ``ada_multistage.ipynb`` are both Ada's. The assignment is
-    what the notebook says, or else what its name says. Of several notebooks of one student for one assignment the
-    newest counts.
+    The student is the first folder below ``folder``, or, for a notebook that lies in it directly, what its
+    name has beside the assignment's: ``ada/multistage.ipynb`` and ``ada_multistage.ipynb`` are both Ada's.
+    The assignment is what the notebook says, or else what its name says. Of several notebooks of one student
+    for one assignment the newest counts.
 
     Raises
     ------
@@ -62,9 +62,8 @@ def find_submissions(folder: Path, known: Iterable[Assignment]) -> tuple[list[Su
             )
         found[student, name] = Submission(student, known[name], path)
     if not found and not strange:
-        raise ValueError(
-            f"{folder} has no notebooks (.ipynb); allowed are STUDENT/ASSIGNMENT.ipynb or STUDENT_ASSIGNMENT.ipynb"
-        )
+        allowed = "STUDENT/ASSIGNMENT.ipynb or STUDENT_ASSIGNMENT.ipynb"
+        raise ValueError(f"{folder} has no notebooks (.ipynb); allowed are {allowed}")
     return [found[key] for key in sorted(found)], strange
 
 

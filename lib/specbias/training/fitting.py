@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -45,6 +46,7 @@ def fit(
     engine: str = "auto",
     device: str = "auto",
     progress: bool | str = True,
+    callback: Callable[[int, np.ndarray], object] | None = None,
     **options,
 ) -> Fit:
     """Train one network, or several of the same shape at once, on all points at every step (full batch).
@@ -89,6 +91,10 @@ def fit(
         ``"auto"`` is a CUDA device if there is one, else the CPU.
     progress : bool or str
         Show a progress bar (after two seconds); a string is its label.
+    callback : callable, optional
+        Called with the epoch and the prediction, ``(m,)`` or ``(S, m)``, as soon as a snapshot is taken, to
+        watch the training; an exception that it raises ends it. Networks that have not got there are nan
+        (L-BFGS takes one after another).
     **options
         The optimizer's own: ``momentum``, ``dampening``, ``nesterov``, ``weight_decay`` (sgd); ``betas``,
         ``eps``, ``amsgrad``, ``weight_decay`` (adam); ``rho``, ``eps``, ``weight_decay`` (adadelta);
@@ -126,7 +132,7 @@ def fit(
     device = choose_device(device)
     data = Data(models, x, y, evaluate_at, device)
     stack = _choose_engine(engine, models, data.inputs, optimizer, options, device)(models, device)
-    recorder = Recorder(models, data, epochs, snapshots, stack, keep_models)
+    recorder = Recorder(models, data, epochs, snapshots, stack, keep_models, _told(callback, model))
     factor = LOSSES[loss](data.targets.shape[1])
     plural = "s" if len(models) > 1 else ""
     label = progress if isinstance(progress, str) else f"{optimizer}, {len(models)} network{plural}"
@@ -143,6 +149,13 @@ def fit(
             steps = _Steps(optimizer, lr, options, stack)
             _descend(recorder, factor, steps, epochs, stop_below, on_divergence, bar)
     return recorder.result(time.perf_counter() - start, single=isinstance(model, MLP))
+
+
+def _told(callback: Callable | None, model: MLP | Sequence[MLP]) -> Callable | None:
+    """The callback for predictions of several networks, made of one that may be for a single network."""
+    if callback is None or not isinstance(model, MLP):
+        return callback
+    return lambda epoch, predictions: callback(epoch, predictions[0])
 
 
 def _choose_engine(

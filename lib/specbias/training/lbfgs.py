@@ -90,6 +90,7 @@ class _Problem:
             recorder.predictions[self.index, column] = prediction
             if recorder.kept:
                 recorder.kept[self.index][column] = self.stack.export(0, recorder.models[self.index])
+            recorder.tell(self.epoch)
         if self.epoch:
             self.bar.update()
         if self.stop_below is not None and loss < self.stop_below:

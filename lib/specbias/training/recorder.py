@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,8 +94,9 @@ class Recorder:
         snapshots: Sequence[int],
         stack: Stack,
         keep_models: bool = False,
+        callback: Callable[[int, np.ndarray], object] | None = None,
     ):
-        self.models, self.data, self.stack = models, data, stack
+        self.models, self.data, self.stack, self.callback = models, data, stack, callback
         self.column = {epoch: column for column, epoch in enumerate(snapshots)}
         count, points, device = len(models), data.evaluated.shape[1], stack.device
         self.active = torch.arange(count, device=device)  # which network each row of the stack is
@@ -118,6 +119,12 @@ class Recorder:
             self.predictions[self.active.cpu(), self.column[epoch]] = prediction
             for row, index in enumerate(self.active.tolist() if self.kept else []):
                 self.kept[index][self.column[epoch]] = self.stack.export(row, self.models[index])
+            self.tell(epoch)
+
+    def tell(self, epoch: int) -> None:
+        """Hand the predictions of a snapshot to whoever watches."""
+        if self.callback:
+            self.callback(epoch, self.predictions[:, self.column[epoch]].numpy().copy())
 
     def mark_stopped(self, epoch: int, below: torch.Tensor) -> None:
         """Note the epoch for those rows of the stack that have reached their goal."""

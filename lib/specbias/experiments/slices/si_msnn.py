@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from specbias.experiments.si_msnn import COUNTS, ROUGH
-from specbias.experiments.si_msnn_fits import truncation
+from specbias.experiments.si_msnn_flow import truncation
 from specbias.experiments.si_msnn_plane import chebyshev_error, far_points, grid, plane
 from specbias.experiments.slices.compare import SAME_NUMBERS, Agrees, Close, Parameters, Slice
 from specbias.turbulence import decaying_turbulence
