@@ -17,6 +17,7 @@ TEACH := .venv/.teach
 SUBMISSIONS ?=
 MARKS ?=
 SEED ?= 0
+CELL_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .PHONY: help book test serve slides assignments grade bench bounds lock clean
@@ -40,9 +41,9 @@ slides: $(READY) ## make slides of every chapter into _build/slides
 assignments: $(TEACH) ## the assignments' notebooks for students, and an archive of each, in _build/assignments
 	@$(BIN)/specbias assignments
 
-grade: $(TEACH) ## grade the notebooks below SUBMISSIONS=folder [MARKS=answers.csv SEED=0] (assignments/README.md)
+grade: $(TEACH) ## grade the notebooks below SUBMISSIONS=folder [MARKS=answers.csv SEED=0 CELL_SECONDS=60] (assignments/README.md)
 	@test -n "$(SUBMISSIONS)" || { echo "Which folder? make grade SUBMISSIONS=folder"; exit 2; }
-	@$(BIN)/specbias grade "$(SUBMISSIONS)" --seed "$(SEED)" $(if $(MARKS),--marks "$(MARKS)")
+	@$(BIN)/specbias grade "$(SUBMISSIONS)" --seed "$(SEED)" --cell-seconds "$(CELL_SECONDS)" $(if $(MARKS),--marks "$(MARKS)")
 
 bench: $(READY) ## time the library against its peers (benchmarks/README.md)
 	@set -e; for question in benchmarks/[!_]*.py; do echo "== $$question"; $(BIN)/python $$question; done

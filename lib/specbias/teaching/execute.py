@@ -139,7 +139,8 @@ class _Runner:
     def _judged(self, cell, outputs: list, number: str) -> list:
         """The outputs of a check; an error among them unless it ran to its end with nothing replaced."""
         said = self.kernel.said()
-        replaced = [line.removeprefix("replaced ") for line in said if line.startswith("replaced ")]
+        start = f"replaced {number} "
+        replaced = [line.removeprefix(start) for line in said if line.startswith(start)]
         failed = any(output.output_type == "error" for output in outputs)
         if f"passed {number}" in said and not failed:
             self.done.passed.add(cell.metadata.nbgrader.grade_id)
