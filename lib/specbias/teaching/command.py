@@ -113,6 +113,7 @@ def grade(submissions, output, marks, seed, workers, cell_seconds, memory) -> No
             threads=max(1, cores() // workers),
         )
         used = {one.assignment.name: one.assignment for one in found}.values()
+        click.echo(f"{len(found)} submissions; first the {len(used)} sources, which compiles what they use")
         with tqdm(total=len(used) + len(found), unit="notebook", disable=None) as bar:
 
             def done(name: str) -> None:

@@ -1,9 +1,9 @@
 """Start a notebook's kernel so that what it executes can harm neither the grader nor other submissions.
 
 ``python -P -m specbias.teaching.sandbox SETTINGS.json CONNECTION`` is what :mod:`specbias.teaching.kernel`
-starts. What holds is put up in layers: the operating system's (:mod:`specbias.teaching.layers`), as far as the
-machine has them, and on every system an audit hook (PEP 578), which refuses the same from within Python and
-*reports* it.
+starts. What holds is put up in layers: the operating system's (:mod:`specbias.teaching.layers`), as far as
+the machine has them, and on every system an audit hook (PEP 578), which refuses the same from within Python
+and *reports* it.
 
 The report is also how the grader learns that a check ran to its end, and that nothing it was written with had
 been replaced: lines that begin with a word which the executed code is not told. Python lets a program look
