@@ -242,6 +242,11 @@ def test_a_source_is_what_nbgrader_wants(course):
         ("grade_id: spread}", "grade_id: mean}", "there twice"),
         ("check-mean, points: 2", "check-mean, marks: 2", "'marks' is unknown"),
         (', "points": 4', "", "needs points"),
+        (
+            "    ### BEGIN SOLUTION\n    return np.ptp(values)\n    ### END SOLUTION",
+            "    return 0",
+            "spread: without ### BEGIN SOLUTION",
+        ),
     ],
 )
 def test_an_ill_formed_source_is_named(course, old, new, says):

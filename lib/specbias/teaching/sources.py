@@ -96,6 +96,8 @@ def _complete(path: Path, cell, about: dict) -> nbformat.NotebookNode:
         raise ValueError(f"{where}: an answer in words needs points")
     if points is not None and not points > 0:
         raise ValueError(f"{where}: points is {points}; allowed is a number above 0")
+    if points is None and "### BEGIN SOLUTION" not in cell.source:
+        raise ValueError(f"{where}: without ### BEGIN SOLUTION students would get nothing of this cell")
     solution = points is None or cell.cell_type != "code"
     complete = {"grade_id": about["grade_id"], "schema_version": 3, "task": False}
     complete |= {"solution": solution, "locked": not solution, "grade": points is not None}
