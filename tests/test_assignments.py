@@ -99,14 +99,12 @@ def _name(cell) -> str | None:
 def parts() -> dict[tuple[str, str], dict[str, dict]]:
     """Rows of parts.csv by student and assignment, then by part."""
     path = GRADED / "parts.csv"
-    if not path.is_file():
-        if os.environ.get("SPECBIAS_REQUIRE_GRADES"):
-            pytest.fail(
-                "no grades: run `make assignments` and `make grade SUBMISSIONS=_build/assignments/samples`"
-            )
-        pytest.skip(
-            "no grades: run `make assignments` and `make grade SUBMISSIONS=_build/assignments/samples`"
+    sources = [file.stat().st_mtime for file in (ROOT / "assignments").rglob("*.*")]
+    if not path.is_file() or path.stat().st_mtime < max(sources):
+        lacks = (
+            "no grades of today's: `make assignments && make grade SUBMISSIONS=_build/assignments/samples`"
         )
+        (pytest.fail if os.environ.get("SPECBIAS_REQUIRE_GRADES") else pytest.skip)(lacks)
     found: dict[tuple[str, str], dict[str, dict]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):

@@ -101,9 +101,10 @@ def fingerprint(root: Path, chapter: Chapter, values: Mapping, environment: Mapp
         name: environment.get(name, os.environ.get(name))
         for name in ("SPECBIAS_RECORDED", "SPECBIAS_RESULTS")
     }
-    versions = sorted(
-        {f"{package.name}=={package.version}" for package in importlib.metadata.distributions()}
-    )
+    # Not what setuptools carries along for itself: its folder is in the path once somebody has imported it.
+    path = [folder for folder in sys.path if Path(folder).name != "_vendor"]
+    packages = importlib.metadata.distributions(path=path)
+    versions = sorted({f"{package.name}=={package.version}" for package in packages})
     digest.update(json.dumps([dict(values), switches, sys.version, versions], sort_keys=True).encode())
     return digest.hexdigest()
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpec
-from nbformat.v4 import output_from_msg
+from nbformat.v4 import new_output, output_from_msg
 
 import specbias
 from specbias.provenance import portable_instructions
@@ -131,13 +131,26 @@ class Kernel:
                 continue
             kind = message["msg_type"]
             if kind == "status" and message["content"]["execution_state"] == "idle":
-                return outputs
+                return outputs + self._unsaid(asked, outputs)
             if kind in ("stream", "display_data", "execute_result", "error"):
                 size += len(str(message["content"]))
                 if size <= self.limits.output or kind == "error":
                     _add(outputs, message)
                 elif size > 20 * self.limits.output:
                     raise Stopped("it printed without end")
+
+    def _unsaid(self, asked: str, outputs: list) -> list:
+        """The error of a cell that could not show it, as when there was no memory left to do so."""
+        try:
+            while (reply := self.client.get_shell_msg(timeout=5))["parent_header"].get("msg_id") != asked:
+                pass
+        except queue.Empty:
+            return []
+        content = reply["content"]
+        if content["status"] == "ok" or any(output.output_type == "error" for output in outputs):
+            return []
+        name, text = content.get("ename", "Stopped"), content.get("evalue", "")
+        return [new_output("error", ename=name, evalue=text, traceback=[f"{name}: {text}"])]
 
     def said(self) -> list[str]:
         """What the sandbox has reported, without the word."""
