@@ -133,6 +133,25 @@ def page_faults(browser, address: str, own: str) -> list[str]:
     return faults
 
 
+def slider_faults(browser, address: str) -> list[str]:
+    """Sliders under figures that do not move what is drawn, one line each."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(address)
+    faults = []
+    for number, figure in enumerate(page.locator(".specbias-scrubber").all()):
+        slider, seen = figure.get_by_role("slider"), []
+        for key in ("Home", "ArrowRight", "End"):
+            slider.press(key)
+            page.wait_for_timeout(200)
+            seen.append((slider.get_attribute("aria-valuetext"), figure.screenshot()))
+        for one, name in enumerate(("value", "picture")):
+            if len({state[one] for state in seen}) < 3:
+                faults.append(f"slider {number}: the {name} is the same at two of three places")
+    context.close()
+    return faults
+
+
 def accessibility_faults(browser, address: str, theme: str) -> list[str]:
     """What axe-core finds at ``address`` in the theme "light" or "dark", against WCAG 2.1 A and AA."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})

@@ -45,6 +45,7 @@ from specbias.provenance import (
 __all__ = [
     "canonical_json",
     "checkpoint_folder",
+    "keep_live",
     "load_recording",
     "provenance",
     "recorded",
@@ -122,7 +123,7 @@ def recorded(name: str, function: Callable[..., xr.Dataset], /, **parameters) ->
         write_recording(dataset.assign_attrs(origin="recorded"), path)
         print(f"specbias: recorded {path} ({path.stat().st_size / 1e3:.0f} kB)", file=sys.stderr, flush=True)
         return dataset.assign_attrs(file=f"{name}.nc")
-    return _kept(name, dataset, wanted)
+    return keep_live(name, dataset, wanted)
 
 
 def recorded_runs() -> dict[str, dict]:
@@ -250,7 +251,7 @@ def _compute(name: str, function: Callable, arguments: dict, parameters: str, de
     return dataset.assign_attrs(run_attributes(name, dataset, parameters, **origin))
 
 
-def _kept(name: str, dataset: xr.Dataset, parameters: str) -> xr.Dataset:
+def keep_live(name: str, dataset: xr.Dataset, parameters: str) -> xr.Dataset:
     """The live run, its numbers also in a file where ``SPECBIAS_LIVE`` asks for that."""
     folder = os.environ.get("SPECBIAS_LIVE")
     if not folder:
