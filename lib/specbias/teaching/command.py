@@ -105,6 +105,8 @@ def grade(submissions, output, marks, seed, workers, cell_seconds, memory) -> No
         found, strange = find_submissions(submissions, known)
         for sentence in strange:
             click.echo(f"specbias: {sentence}", err=True)
+        if not found:
+            raise ValueError(f"nothing in {submissions} could be graded")
         workers = min(workers or cores(), len(found))
         limits = Limits(
             cell_seconds=cell_seconds,
@@ -112,8 +114,10 @@ def grade(submissions, output, marks, seed, workers, cell_seconds, memory) -> No
             memory=int(memory * 2**30),
             threads=max(1, cores() // workers),
         )
-        used = {one.assignment.name: one.assignment for one in found}.values()
-        click.echo(f"{len(found)} submissions; first the {len(used)} sources, which compiles what they use")
+        new = grading.to_execute(found, folder, limits, seed)
+        used = {one.assignment.name: one.assignment for one in new}.values()
+        first = f"; first the {len(used)} sources, which compiles what they use" if used else ""
+        click.echo(f"{len(found)} submissions, {len(new)} of them to be executed{first}")
         with tqdm(total=len(used) + len(found), unit="notebook", disable=None) as bar:
 
             def done(name: str) -> None:

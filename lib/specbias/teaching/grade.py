@@ -116,10 +116,9 @@ def grade(
 def _executed(submission: Submission, folder: Path, limits: Limits, seed: int) -> Execution:
     """The execution of a submission, or the one that is kept from before."""
     source = submission.assignment.notebook
-    key = _key(submission, limits, seed)
-    kept = folder / "executed" / submission.student / f"{submission.assignment.name}.json"
-    if (found := _kept(kept, key)) is not None:
+    if (found := _kept(submission, folder, limits, seed)) is not None:
         return found
+    key, kept = _key(submission, limits, seed), _place(submission, folder)
     try:
         handed_in = read(submission.path)
     except ValueError as error:
@@ -140,10 +139,21 @@ def _key(submission: Submission, limits: Limits, seed: int) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
-def _kept(path: Path, key: str) -> Execution | None:
+def _place(submission: Submission, folder: Path) -> Path:
+    return folder / "executed" / submission.student / f"{submission.assignment.name}.json"
+
+
+def to_execute(
+    submissions: Iterable[Submission], folder: Path, limits: Limits, seed: int
+) -> list[Submission]:
+    """Those of ``submissions`` that were not executed before, or have changed since."""
+    return [one for one in submissions if _kept(one, folder, limits, seed) is None]
+
+
+def _kept(submission: Submission, folder: Path, limits: Limits, seed: int) -> Execution | None:
     try:
-        stored = json.loads(path.read_text())
-        if stored["key"] != key:
+        stored = json.loads(_place(submission, folder).read_text())
+        if stored["key"] != _key(submission, limits, seed):
             return None
         fields = stored["execution"] | {
             "notebook": nbformat.from_dict(stored["notebook"]),
