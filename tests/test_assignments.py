@@ -19,7 +19,7 @@ import pytest
 
 from specbias.chapters import chapters
 from specbias.teaching.samples import samples
-from specbias.teaching.sources import assignments
+from specbias.teaching.sources import assignments, part_name
 from specbias.teaching.submissions import read
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,7 +45,7 @@ def test_points_are_split(assignment):
     assert len(words) >= 2
     assert max(checks.values()) <= sum(checks.values()) / 3
     assert 15 <= sum(checks.values()) + sum(words.values()) <= 60
-    assert all("SOLUTION" in cell.source for cell in assignment.notebook.cells if _name(cell) in words)
+    assert all("SOLUTION" in cell.source for cell in assignment.notebook.cells if part_name(cell) in words)
 
 
 @each
@@ -89,10 +89,6 @@ def test_students_need_only_what_requirements_bring(assignment):
     needs = {name for text in code for name in re.findall(r"^\s*(?:from|import) (\w+)", text, re.MULTILINE)}
     for name in needs - sys.stdlib_module_names - {"specbias"}:
         assert {re.sub(r"[-_.]+", "-", found).lower() for found in known[name]} & pins, name
-
-
-def _name(cell) -> str | None:
-    return cell.metadata.get("nbgrader", {}).get("grade_id")
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,15 @@ from bs4 import BeautifulSoup
 
 from browser import chromium_browser
 from specbias.claims import REPORTS_KEY, VERDICTS, Claim, scoreboard_table
-from specbias.pages import fill_pages, recordings_table, status_table, story, times_table, verdict_bar
+from specbias.pages import (
+    fill_pages,
+    points_table,
+    recordings_table,
+    status_table,
+    story,
+    times_table,
+    verdict_bar,
+)
 from specbias.plots.story import two_halves
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,6 +95,18 @@ def test_times_of_chapters_are_those_that_were_measured():
     assert set(told) == set(measured)
     for name, seconds in measured.items():
         np.testing.assert_allclose(told[name], [seconds["defaults"], seconds["quick"]], atol=0.5)
+
+
+def test_points_of_assignments_are_those_of_their_cells():
+    told = {line.split("|")[1].strip(): line.split("|")[2:4] for line in points_table().splitlines()[2:]}
+    sources = [path for path in (ROOT / "assignments").glob("*.md") if path.name != "README.md"]
+    assert len(told) == len(sources)
+    for path in sources:
+        text = path.read_text()
+        title = re.search(r"^# (.+)$", text, re.MULTILINE)[1]
+        checks = re.findall(r"^:nbgrader:.*points: ([\d.]+)", text, re.MULTILINE)
+        words = re.findall(r'^\+\+\+ .*"points": ([\d.]+)', text, re.MULTILINE)
+        assert [float(cell) for cell in told[title]] == [sum(map(float, found)) for found in (checks, words)]
 
 
 def test_no_table_of_times_where_none_were_measured(monkeypatch, tmp_path):

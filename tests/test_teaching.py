@@ -303,7 +303,7 @@ def test_submissions_are_found_as_platforms_pack_them(tmp_path):
     notebook = new_notebook(cells=[new_code_cell("1")])
     for place in (
         "ada/means.ipynb",
-        "bob/work/medians (1).ipynb",
+        "bob/week 3/medians (1).ipynb",
         "eve_means.ipynb",
         "Zoë Ångström/means.ipynb",
     ):
@@ -380,15 +380,8 @@ def test_hostile_code_costs_its_own_part_and_harms_nothing(name, tmp_path):
     assert "audit hook" in done.layers
     assert any(reported in line for line in done.reports) or not reported
     assert secret.read_text() == "hidden"
-    assert psutil.Process().children(recursive=True) == [] or not _ours_left()
-
-
-def _ours_left() -> list:
-    return [
-        one
-        for one in psutil.Process().children(recursive=True)
-        if "specbias.teaching.sandbox" in one.cmdline()
-    ]
+    running = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
+    assert not [line for line in running if "specbias.teaching.sandbox" in line]
 
 
 CODE = """

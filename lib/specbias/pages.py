@@ -10,6 +10,8 @@
     how long each chapter took, where, and with which versions;
 ``<!-- chapter times -->``
     how long each chapter took where that was last measured, at its defaults and at params/quick;
+``<!-- points -->``
+    what each assignment gives points for: checks, and answers in words;
 ``<!-- recordings -->``
     every recorded run, how it was made, and its file;
 ``<!-- citation -->``
@@ -51,6 +53,7 @@ def fill_pages(book: Path, runs: Sequence, claims: Sequence[Claim]) -> None:
         "story": story,
         "status": lambda: status_table(runs, recorded_runs()),
         "chapter times": times_table,
+        "points": points_table,
         "recordings": lambda: recordings_table(recorded_runs()),
         "citation": citation,
     }
@@ -138,6 +141,21 @@ def times_table() -> str:
         rows.append(f"| {{doc}}`{name}` | {took['defaults']:.0f} s | {took['quick']:.0f} s |")
     machine = known["machine"]
     return "\n".join(rows) + f"\n\nMeasured on {machine['processor']}, {machine['cores']} cores.\n"
+
+
+def points_table() -> str:
+    """Points of each assignment; nothing where the book has none."""
+    from specbias.teaching.sources import FOLDER, assignments
+
+    root = book_root()
+    if root is None or not (root / FOLDER).is_dir():
+        return ""
+    rows = ["| Assignment | Points by checks | Points for words |", "|:--|--:|--:|"]
+    order = [*CHAPTERS, "capstone"]
+    for one in sorted(assignments(root), key=lambda one: (*order, one.name).index(one.name)):
+        checks, words = (sum(one.points(read=read).values()) for read in (False, True))
+        rows.append(f"| {one.title} | {checks:g} | {words:g} |")
+    return "\n".join(rows) + "\n"
 
 
 def recordings_table(recorded: dict[str, dict]) -> str:

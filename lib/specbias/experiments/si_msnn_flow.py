@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -72,7 +73,7 @@ def flow_fits(
                     "seed": seed + number,
                 }
                 work = (one.streamfunction.values, variant, seed + number, device)
-                fits.append(part("si-msnn flow fit", lambda work=work: _fit_flow(*work), **named))
+                fits.append(part("si-msnn flow fit", partial(_fit_flow, *work), **named))
                 bar.update()
             rows.append(fits)
     return _together(rows, flows[0]).assign_coords(variant=list(variants))

@@ -234,6 +234,10 @@ def _training(run: Callable, shows: str, without: str, *knobs: Parameter, **more
 
 
 _WIDTH = Parameter("width", "int", 100, "units in each hidden layer [1..512]")
+_DEPTH = Parameter("depth", "int", 2, "hidden layers [1..8]")
+_ACTIVATION = Parameter("activation", "str", "tanh", "of the hidden layers [relu | tanh | sin]")
+_OPTIMIZER = Parameter("optimizer", "str", "adam", f"full batch [{' | '.join(OPTIMIZERS)}]")
+_RATE = Parameter("learning_rate", "float", 0.005, "step size of the optimizer [0<..10]")
 _SEED = Parameter("seed", "int", 0, "of the initial weights [0..]")
 _RATES = {name: optimizer.lr for name, optimizer in OPTIMIZERS.items()}
 _TINY_RATES = {name: usual["lr"] for name, usual in TINY_OPTIMIZERS.items()}
@@ -253,10 +257,7 @@ TRAININGS = {
         Parameter("slow_wave", "int", 4, "waves around the circle [1..40]"),
         Parameter("fast_wave", "int", 14, "waves around the circle, of the same amplitude [1..40]"),
         replace(_WIDTH, default=64),
-        Parameter("depth", "int", 2, "hidden layers [1..8]"),
-        Parameter("activation", "str", "relu", "of the hidden layers [relu | tanh | sin]"),
-        Parameter("optimizer", "str", "adam", "full batch [sgd | adam | adadelta | lbfgs]"),
-        Parameter("learning_rate", "float", 0.001, "step size of the optimizer [0<..10]"),
+        _DEPTH, replace(_ACTIVATION, default="relu"), _OPTIMIZER, replace(_RATE, default=0.001),
         Parameter("epochs", "int", 3000, "steps on all 200 points [1..50000]"),
         _SEED, rates=_RATES,
     ),
@@ -269,11 +270,7 @@ TRAININGS = {
         ),
         Parameter("envelope", "str", "none", "1, √x, 4x(1−x) or 4(x−½)² [none | sqrt | bump | bowl]"),
         Parameter("half_oscillations", "int", 26, "of the sine on [0, 1] [2..80]"),
-        _WIDTH,
-        Parameter("depth", "int", 2, "hidden layers [1..8]"),
-        Parameter("activation", "str", "tanh", "of the hidden layers [relu | tanh | sin]"),
-        Parameter("optimizer", "str", "adam", "full batch [sgd | adam | adadelta | lbfgs]"),
-        Parameter("learning_rate", "float", 0.005, "step size of the optimizer [0<..10]"),
+        _WIDTH, _DEPTH, _ACTIVATION, _OPTIMIZER, _RATE,
         Parameter("epochs", "int", 7500, "steps on all 500 points [1..50000]"),
         _SEED, rates=_RATES,
     ),
@@ -283,8 +280,8 @@ TRAININGS = {
         Parameter("width", "int", 5, "units in each hidden layer [1..16]"),
         Parameter("depth", "int", 5, "hidden layers [1..16]"),
         Parameter("teeth", "int", 16, "of the sawtooth [1..16]"),
-        Parameter("optimizer", "str", "momentum", "full batch [momentum | adadelta | adam]"),
-        Parameter("learning_rate", "float", 0.01, "step size of the optimizer [0<..10]"),
+        Parameter("optimizer", "str", "momentum", f"full batch [{' | '.join(TINY_OPTIMIZERS)}]"),
+        replace(_RATE, default=0.01),
         Parameter("steps", "int", 5000, "of each network [1..100000]"),
         _SEED, rates=_TINY_RATES,
     ),

@@ -18,6 +18,7 @@ import nbformat
 from nbformat.v4 import new_output
 
 from specbias.teaching.kernel import USUAL, Kernel, Limits, Stopped
+from specbias.teaching.sources import is_check, part_name
 
 BEFORE_A_CHECK = "import numpy as np\nfrom specbias.teaching import check, close, generator"
 
@@ -75,12 +76,6 @@ def execute(
         runner.close()
     done.seconds = time.monotonic() - started
     return done
-
-
-def is_check(cell) -> bool:
-    """Whether a cell is an automatic check of an assignment."""
-    about = cell.metadata.get("nbgrader", {})
-    return cell.cell_type == "code" and about.get("grade", False) and not about.get("solution", False)
 
 
 class _Runner:
@@ -181,5 +176,4 @@ def _error(name: str, text: str):
 
 
 def _name(cell) -> str:
-    about = cell.metadata.get("nbgrader", {})
-    return about.get("grade_id") or "a cell of the submission's own"
+    return part_name(cell) or "a cell of the submission's own"

@@ -15,9 +15,9 @@ import nbformat
 from specbias._files import whole_file
 from specbias.parts import library_digest
 from specbias.teaching.course import Course, Points
-from specbias.teaching.execute import Execution, execute, is_check
+from specbias.teaching.execute import Execution, execute
 from specbias.teaching.kernel import USUAL, Limits
-from specbias.teaching.sources import Assignment, graded
+from specbias.teaching.sources import Assignment, graded, is_check
 from specbias.teaching.submissions import Submission, merged, read
 
 GRADES = ("student", "assignment", "checks", "of_checks", "words", "of_words", "total", "of", "unread")

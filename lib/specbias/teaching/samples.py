@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from specbias.teaching.sources import Assignment
+from specbias.teaching.sources import Assignment, part_name
 
 MARKERS = re.compile(r"^ *### (BEGIN|END) SOLUTION *\n?", re.MULTILINE)
 KEYS = {"name", "mistake", "answers", "fails", "says", "reports", "deletes", "adds", "checks"}
@@ -93,11 +93,9 @@ def _with(
     """A copy with some parts changed or left out, and with a cell of the student's own at the start."""
     copy = nbformat.from_dict(notebook)
     for cell in copy.cells:
-        name = cell.metadata.get("nbgrader", {}).get("grade_id")
+        name = part_name(cell)
         cell.source = changed.get(name, MARKERS.sub("", cell.source))
-    copy.cells = [
-        cell for cell in copy.cells if cell.metadata.get("nbgrader", {}).get("grade_id") not in deleted
-    ]
+    copy.cells = [cell for cell in copy.cells if part_name(cell) not in deleted]
     if added is not None:
         copy.cells.insert(0, nbformat.v4.new_code_cell(added))
     return copy

@@ -104,6 +104,17 @@ def _complete(path: Path, cell, about: dict) -> nbformat.NotebookNode:
     return nbformat.from_dict(complete | ({} if points is None else {"points": float(points)}))
 
 
+def part_name(cell) -> str | None:
+    """By which a part of an assignment is known; None for other cells."""
+    return cell.metadata.get("nbgrader", {}).get("grade_id")
+
+
+def is_check(cell) -> bool:
+    """Whether a cell is an automatic check of an assignment."""
+    about = cell.metadata.get("nbgrader", {})
+    return cell.cell_type == "code" and about.get("grade", False) and not about.get("solution", False)
+
+
 def graded(notebook: nbformat.NotebookNode) -> Iterator[tuple]:
     """Cells that give points, each with what nbgrader knows of it."""
     for cell in notebook.cells:

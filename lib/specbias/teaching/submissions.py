@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 
-from specbias.teaching.sources import Assignment
+from specbias.teaching.sources import Assignment, part_name
 
 LARGEST = 20 << 20  # bytes of a notebook
 
@@ -110,7 +110,7 @@ def merged(source: nbformat.NotebookNode, handed_in: nbformat.NotebookNode) -> n
     result = nbformat.from_dict(source)
     cells = list(extra.get(None, ()))
     for cell in result.cells:
-        name = cell.metadata.get("nbgrader", {}).get("grade_id")
+        name = part_name(cell)
         if cell.metadata.get("nbgrader", {}).get("solution"):
             cell.source = answers.get(name, "")
         cells.append(cell)
